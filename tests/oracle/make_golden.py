@@ -2,7 +2,8 @@
 
 Usage: python make_golden.py [--check] [--output FOLDER]
 
-Every gradient written is first compared with mpmath's numerical derivative of the loss.
+Before it is written, every gradient is compared with mpmath's numerical derivative of the
+loss; in rows of 100 classes, the label's and every tenth one (all of them pass, in minutes).
 """
 
 from __future__ import annotations
@@ -147,12 +148,10 @@ def softmax_row(stream: random.Random, kind: int, classes: int, label: int) -> l
     return [float32(value) for value in row]
 
 
-def softmax_line(
-    row: list[float], label: int, gamma: float, alpha: float | None, checked: set[int]
-) -> str:
+def softmax_line(row: list[float], label: int, gamma: float, alpha: float | None) -> str:
     loss = oracle.softmax_loss(row, label, gamma, alpha)
     gradients = oracle.softmax_gradient(row, label, gamma, alpha)
-    for index in sorted(checked):
+    for index in {label, *range(0, len(row), max(1, len(row) // 10))}:
 
         def wide_loss(x: Any, index: int = index) -> Any:
             changed = [*row[:index], x, *row[index + 1 :]]
@@ -174,8 +173,7 @@ def softmax_lines() -> Iterator[str]:
             alpha = ALPHAS[stream.randrange(len(ALPHAS))]
             label = stream.randrange(classes)
             row = softmax_row(stream, index % 8, classes, label)
-            checked = {label, (label + 1) % classes, stream.randrange(classes)}
-            yield softmax_line(row, label, gamma, alpha, checked)
+            yield softmax_line(row, label, gamma, alpha)
 
 
 def build() -> dict[str, str]:
