@@ -29,7 +29,7 @@ as_root() {
 # candidate or as a failed download; only then apt-get update is run.
 with_fresh_lists() {
     if ! "$@"; then
-        say "apt-get update, as the package lists seem to be out of date"
+        say "apt-get update, as the package lists seem to be out of date" >&2
         as_root apt-get -qq update
         "$@" || fail "failed: $*"
     fi

@@ -25,7 +25,7 @@ start() {
     shift
     (
         status=0
-        "$here/avx512-run" ${options[@]+"${options[@]}"} "$@" \
+        "$here/avx512-run" "${options[@]}" "$@" \
             >"$work/$name.out" 2>"$work/$name.err" || status=$?
         echo $status >"$work/$name.status"
     ) &
