@@ -1,0 +1,320 @@
+/* libfocal: focal loss and its gradient on CPUs, with SIMD kernels.
+ *
+ * The focal loss of Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017
+ * (https://arxiv.org/abs/1708.02002), eq. 5:  FL(p_t) = -alpha_t (1 - p_t)^gamma log(p_t).
+ * gamma = 0 without alpha is cross-entropy; gamma = 2 with alpha = 0.25 is RetinaNet's choice.
+ *
+ *     focal_problem problem;
+ *     focal_problem_init(&problem);              // sigmoid, f32, dense targets, cross-entropy
+ *     problem.outer = 100;                       // 100 rows ...
+ *     problem.classes = 80;                      // ... of 80 logits each
+ *     problem.gamma = 2.0;
+ *     problem.alpha_mode = FOCAL_ALPHA_SCALAR;
+ *     problem.alpha = 0.25;
+ *     problem.outputs = FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_GRADIENT;
+ *
+ *     focal_plan *plan = NULL;
+ *     focal_error error = FOCAL_ERROR_INIT;
+ *     if (focal_plan_create(&plan, &problem, NULL, &error) != FOCAL_OK)
+ *         return fprintf(stderr, "%s\n", error.message), 1;
+ *
+ *     focal_buffers buffers;
+ *     focal_buffers_init(&buffers);
+ *     buffers.logits = logits;                   // const float[100 * 80]
+ *     buffers.targets = targets;                 // const float[100 * 80], 0 ... 1
+ *     buffers.gradient = gradient;               // float[100 * 80], may be the logits
+ *     focal_sums sums = FOCAL_SUMS_INIT;
+ *     focal_plan_execute(plan, &buffers, NULL, &sums, &error);
+ *     printf("%g\n", sums.loss);
+ *     focal_plan_destroy(plan);
+ *
+ * The same problem gives the same bits on every machine that has fused multiply-add, for every
+ * thread count, split and alignment; docs/numerics.md states this contract and the error
+ * bounds. The library creates no threads, sets no global floating-point state, writes no files,
+ * and prints nothing unless FOCAL_VERBOSE asks for it. */
+#ifndef FOCAL_H
+#define FOCAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FOCAL_VERSION_MAJOR 0
+#define FOCAL_VERSION_MINOR 1
+#define FOCAL_VERSION_PATCH 0
+
+/* Default visibility for what this header declares; everything else in the library is hidden.
+ */
+#if defined(__GNUC__)
+# define FOCAL_API __attribute__((visibility("default")))
+#else
+# define FOCAL_API
+#endif
+
+/* "0.1.0": of the library that runs, which may be newer than this header. Static storage. */
+FOCAL_API const char *focal_version(void);
+
+/* ---- Status ------------------------------------------------------------------------------ */
+
+/* Every outcome: name, value, text. Values never change meaning. Zero is success. */
+#define FOCAL_STATUS_LIST(X)                                                                   \
+ X(FOCAL_OK, 0, "success")                                                                     \
+ X(FOCAL_E_NULL, -1, "a required pointer is NULL")                                             \
+ X(FOCAL_E_STRUCT, -2, "a struct_size is not that of a known version")                         \
+ X(FOCAL_E_VALUE, -3, "a field has a value outside its range")                                 \
+ X(FOCAL_E_OVERFLOW, -4, "the sizes multiply to more than memory can hold")                    \
+ X(FOCAL_E_UNSUPPORTED, -5, "a combination of fields that does not exist")                     \
+ X(FOCAL_E_STRIDE, -6, "a stride is smaller than its row")                                     \
+ X(FOCAL_E_ALIGNMENT, -7, "a pointer is not aligned to its element type")                      \
+ X(FOCAL_E_OVERLAP, -8, "an output overlaps another buffer")                                   \
+ X(FOCAL_E_LABEL, -9, "a label is out of range")                                               \
+ X(FOCAL_E_TARGET, -10, "a 0/1 target has another value")                                      \
+ X(FOCAL_E_MEMORY, -11, "memory could not be allocated")                                       \
+ X(FOCAL_E_ISA, -12, "the instruction set is unknown, not built, or not usable here")          \
+ X(FOCAL_E_LATE, -13, "the cap must be set before the first plan is created")                  \
+ X(FOCAL_E_RANGE, -14, "a task range reaches outside the plan")
+
+typedef enum focal_status {
+#define FOCAL_STATUS_ENUM(name, value, text) name = value,
+    FOCAL_STATUS_LIST(FOCAL_STATUS_ENUM)
+#undef FOCAL_STATUS_ENUM
+} focal_status;
+
+/* "FOCAL_E_NULL" and its text; "unknown status" for a number that is none. Static storage. */
+FOCAL_API const char *focal_status_name(focal_status status);
+FOCAL_API const char *focal_status_text(focal_status status);
+
+/* What went wrong, for people. Caller-owned, optional everywhere (NULL), written only on
+ * failure. `field` names the offending field ("logits_stride") and is static; `index` is the
+ * position of an offending element (a label's row), else -1. `message` is one line. */
+typedef struct focal_error {
+    size_t struct_size;
+    focal_status status;
+    const char *field;
+    int64_t index;
+    char message[232];
+} focal_error;
+#define FOCAL_ERROR_INIT                                                                       \
+ { sizeof(focal_error), FOCAL_OK, "", -1, "" }
+
+/* ---- The problem ------------------------------------------------------------------------- */
+
+/* Structs begin with struct_size, set by their init function, so that later versions can append
+ * fields whose zero means "as before". Zero is always the default. */
+
+typedef enum focal_op {
+    FOCAL_SIGMOID = 0, /* every logit is its own binary decision (paper eq. 5) */
+    FOCAL_SOFTMAX = 1, /* each row is one decision among its classes; needs labels */
+} focal_op;
+
+typedef enum focal_dtype {
+    FOCAL_F32 = 0, /* logits, losses and gradients are float */
+} focal_dtype;
+
+typedef enum focal_target_kind {
+    FOCAL_TARGET_DENSE = 0,     /* float per logit in [0, 1]; soft values as torchvision does */
+    FOCAL_TARGET_BINARY_U8 = 1, /* uint8_t per logit, 0 or 1 (sigmoid only) */
+    FOCAL_TARGET_LABEL_U8 = 2,  /* one class index per row; the one-hot matrix never exists */
+    FOCAL_TARGET_LABEL_I32 = 3,
+    FOCAL_TARGET_LABEL_I64 = 4,
+} focal_target_kind;
+
+typedef enum focal_alpha_mode {
+    FOCAL_ALPHA_OFF = 0,    /* alpha_t = 1 */
+    FOCAL_ALPHA_SCALAR = 1, /* sigmoid: alpha for target 1, 1 - alpha for target 0, linear
+                               between; softmax: alpha for every row */
+} focal_alpha_mode;
+
+/* A tier fixes the arithmetic and with it the bits; nothing else does. */
+typedef enum focal_tier {
+    FOCAL_TIER_DEFAULT = 0, /* today: FOCAL_TIER_SLEEF */
+    FOCAL_TIER_SLEEF = 1,   /* exp, log1p and pow by SLEEF's deterministic functions */
+} focal_tier;
+
+/* Wanted results, OR-ed. */
+enum {
+    FOCAL_OUTPUT_SUM = 1,      /* focal_sums.loss */
+    FOCAL_OUTPUT_LOSS = 2,     /* buffers.loss: float per logit (sigmoid only) */
+    FOCAL_OUTPUT_ROW_LOSS = 4, /* buffers.row_loss: float per row */
+    FOCAL_OUTPUT_GRADIENT = 8, /* buffers.gradient: d(sum of losses)/d(logit), times upstream */
+};
+
+/* Flags of label targets. */
+enum {
+    FOCAL_LABEL_BACKGROUND =
+        1, /* a row labelled `background` has no positive class (sigmoid) */
+};
+
+/* One focal-loss problem: an outer x classes matrix of logits, rows `stride` elements apart. */
+typedef struct focal_problem {
+    size_t struct_size;
+    focal_op op;
+    focal_dtype dtype;
+    focal_target_kind target_kind;
+    focal_tier tier;
+    uint32_t outputs; /* at least one FOCAL_OUTPUT_ */
+    int64_t outer;    /* rows: anchors, samples, pixels; 0 is a valid empty input */
+    int64_t classes;  /* logits per row, >= 1 (0 only when outer is 0) */
+    /* Distance between rows in elements; 0 means `classes` (no padding). Padding is neither
+     * read nor written. targets_stride applies to targets that have one value per logit. */
+    int64_t logits_stride;
+    int64_t targets_stride;
+    int64_t loss_stride;
+    int64_t gradient_stride;
+    double gamma; /* focusing parameter, finite, >= 0 */
+    focal_alpha_mode alpha_mode;
+    double alpha;         /* in [0, 1], used when alpha_mode says so */
+    uint32_t label_flags; /* FOCAL_LABEL_ */
+    int64_t background;   /* with FOCAL_LABEL_BACKGROUND: any integer, such as -1 or classes */
+} focal_problem;
+
+/* Sigmoid cross-entropy of f32 logits with dense targets, no outputs, no rows: fill in the
+ * rest. */
+static inline void focal_problem_init(focal_problem *problem) {
+    memset(problem, 0, sizeof *problem);
+    problem->struct_size = sizeof *problem;
+}
+
+/* ---- Plans ------------------------------------------------------------------------------- */
+
+/* How to compute, never what: nothing in here can change a bit of a result. NULL = defaults. */
+typedef struct focal_options {
+    size_t struct_size;
+    const char *isa; /* pin to one ISA row ("avx2"); NULL = the best usable one. The portable
+                        row "scalar" has no fused operations and so other bits. */
+    uint32_t unroll; /* elements per kernel iteration: 16, 32; 0 = default */
+    uint32_t grain;  /* blocks (about 4096 elements each) per task; 0 = default */
+    /* Memory for the plan and for workspaces that the caller does not pass. Both or neither. */
+    void *allocator_context;
+    void *(*allocate)(void *context, size_t size);
+    void (*release)(void *context, void *memory);
+} focal_options;
+
+static inline void focal_options_init(focal_options *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+}
+
+/* Immutable after creation: any number of threads may execute one plan at the same time, each
+ * with its own buffers. */
+typedef struct focal_plan focal_plan;
+
+/* Checks the whole problem, chooses the kernel, and stores the plan in *plan (NULL on failure).
+ * Thread-safe. The caller destroys it. `options` and `error` may be NULL. */
+FOCAL_API focal_status focal_plan_create(focal_plan **plan, const focal_problem *problem,
+                                         const focal_options *options, focal_error *error);
+
+/* Frees a plan that nobody executes any more; NULL is allowed. */
+FOCAL_API void focal_plan_destroy(focal_plan *plan);
+
+/* One line about the plan: kernel, ISA row, why it was chosen, blocks, tasks. Writes at most
+ * `capacity` bytes including the final NUL and returns the length of the whole text. */
+FOCAL_API size_t focal_plan_describe(const focal_plan *plan, char *text, size_t capacity);
+
+/* The memory of one execution. Inputs are only read. Outputs that the problem does not ask for
+ * are ignored. The gradient may be the very logits (same pointer, same stride); any other
+ * overlap of an output with another buffer is refused. Pointers need the alignment of their
+ * element. */
+typedef struct focal_buffers {
+    size_t struct_size;
+    const void *logits;  /* outer x classes */
+    const void *targets; /* outer x classes, or one label per row without stride */
+    void *loss;          /* outer x classes */
+    void *row_loss;      /* outer */
+    void *gradient;      /* outer x classes */
+    /* One float that multiplies every gradient element (1/n for a mean, the chain rule's
+     * factor); NULL = 1. The error bounds hold for the unmultiplied gradient. */
+    const float *upstream;
+    /* Scratch of focal_plan_workspace_size() bytes, aligned for double, not shared between
+     * simultaneous executions. NULL: focal_plan_execute allocates it for the call. */
+    void *workspace;
+    size_t workspace_size;
+} focal_buffers;
+
+static inline void focal_buffers_init(focal_buffers *buffers) {
+    memset(buffers, 0, sizeof *buffers);
+    buffers->struct_size = sizeof *buffers;
+}
+
+/* What an execution adds up. Zeros for an empty input. */
+typedef struct focal_sums {
+    size_t struct_size;
+    double loss;  /* sum of all losses; 0 unless FOCAL_OUTPUT_SUM was asked for */
+    int64_t rows; /* rows counted */
+    int64_t
+        positives; /* labels: rows with a positive class; 0/1 targets: their ones; dense: 0 */
+} focal_sums;
+#define FOCAL_SUMS_INIT                                                                        \
+ { sizeof(focal_sums), 0.0, 0, 0 }
+
+/* The caller's parallel loop. `run` calls task(argument, i) exactly once for each i in
+ * [0, tasks), in any order, on any threads, and returns when all are done and their writes are
+ * visible. NULL instead of a focal_parallel means serial, with the same bits. focal_openmp.h
+ * has one ready for OpenMP. */
+typedef struct focal_parallel {
+    size_t struct_size;
+    void *context;
+    void (*run)(void *context, size_t tasks, void (*task)(void *argument, size_t index),
+                void *argument);
+} focal_parallel;
+
+/* Computes everything the plan's problem asks for. `sums` may be NULL unless the problem wants
+ * the sum. Labels and 0/1 targets are checked before anything is written: on any failure no
+ * buffer has changed. Thread-safe for different outputs. */
+FOCAL_API focal_status focal_plan_execute(const focal_plan *plan, const focal_buffers *buffers,
+                                          const focal_parallel *parallel, focal_sums *sums,
+                                          focal_error *error);
+
+/* The same in pieces, for callers with their own scheduler. Tasks are numbered from 0 and are
+ * independent: run every one exactly once, in any order and grouping, then finish once, after
+ * all of them. A workspace must be passed, the same to all calls. A range that fails has
+ * written nothing. focal_plan_execute is made of these. */
+FOCAL_API size_t focal_plan_tasks(const focal_plan *plan);
+FOCAL_API size_t focal_plan_workspace_size(const focal_plan *plan);
+FOCAL_API focal_status focal_plan_execute_range(const focal_plan *plan,
+                                                const focal_buffers *buffers, size_t first,
+                                                size_t count, focal_error *error);
+FOCAL_API focal_status focal_plan_finish(const focal_plan *plan, const focal_buffers *buffers,
+                                         focal_sums *sums, focal_error *error);
+
+/* ---- Machine ----------------------------------------------------------------------------- */
+
+/* Lowers the choice of ISA rows for plans created later, as the environment variable FOCAL_ISA
+ * does: rows better than `isa` are not chosen. Only before the first plan of the process
+ * (FOCAL_E_LATE). It can never enable what the CPU lacks. Thread-safe. */
+FOCAL_API focal_status focal_set_isa_cap(const char *isa, focal_error *error);
+
+/* The ISA rows known to this version, best first: index 0 ... focal_isa_count() - 1. */
+typedef struct focal_isa_info {
+    size_t struct_size;
+    const char *name;    /* "avx512", "avx2", "neon", "scalarfma", "scalar"; static */
+    int built;           /* the library contains it */
+    int usable;          /* built, and CPU and operating system support it */
+    int chosen;          /* plans without a pinned ISA use it */
+    const char *missing; /* what keeps it from being usable ("" if nothing); static */
+} focal_isa_info;
+FOCAL_API size_t focal_isa_count(void);
+FOCAL_API focal_status focal_isa_get(size_t index, focal_isa_info *info);
+
+/* Facts about the machine and the build as the library sees them. All strings are static. */
+typedef struct focal_host_info {
+    size_t struct_size;
+    const char *cpu;      /* brand string, or vendor/family/model */
+    const char *features; /* usable features that matter here, blank-separated */
+    const char *masked;   /* features the CPU has but the operating system does not save */
+    const char *isa_cap;  /* the cap in force, "" if none */
+    const char *cap_note; /* why FOCAL_ISA was not honoured, "" if it was or is unset */
+    const char *compiler; /* that built the library */
+    const char *sleef;    /* SLEEF version at build time, and which names are used */
+    uint32_t l1d_bytes, l2_bytes, l3_bytes; /* caches, 0 = unknown */
+} focal_host_info;
+FOCAL_API focal_status focal_host_get(focal_host_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
