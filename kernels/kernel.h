@@ -1,0 +1,75 @@
+/* What a kernel is: the coordinates that name it, the span of memory it works on, its table
+ * row. Kernels compute one block (at most FOCAL_BLOCK elements, or one softmax row) and never
+ * fail. */
+#ifndef FOCAL_KERNEL_H
+#define FOCAL_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Elements that share one partial sum. Part of the numerics contract: never tuned. */
+#define FOCAL_BLOCK 4096
+
+/* Coordinates: together they are a kernel's contract and spell its name in kernels.def. */
+typedef enum { KERNEL_SIGMOID, KERNEL_SOFTMAX } focal_kernel_op;
+typedef enum { KERNEL_DENSE, KERNEL_BINARY, KERNEL_LABEL } focal_kernel_target;
+typedef enum { KERNEL_LOSS, KERNEL_GRADIENT, KERNEL_BOTH } focal_kernel_direction;
+typedef enum { KERNEL_SLEEF } focal_kernel_tier;
+
+/* How (1 - p_t)^gamma is formed; fixed when the plan is made, so that no loop asks. */
+typedef enum {
+    KERNEL_G0, /* gamma = 0: the factor is 1, cross-entropy */
+    KERNEL_G1, /* gamma = 1 */
+    KERNEL_G2, /* gamma = 2 */
+    KERNEL_GH, /* other half-integers up to FOCAL_HALF_STEPS_MAX: products and one square root
+                */
+    KERNEL_GX, /* any gamma: exponential of gamma times log(1 - p_t) */
+} focal_gamma_class;
+
+/* 2 gamma up to which KERNEL_GH is used. Beyond, the products would multiply the error of
+ * 1 - p_t past the 10 ULP bound, and the compensated exponential is the more accurate. */
+#define FOCAL_HALF_STEPS_MAX 5
+
+typedef struct focal_span {
+    const float *logits;
+    const void *targets;   /* dense: float, binary: uint8_t 0/1, one per element */
+    const int32_t *labels; /* label: one per row, each in [0, classes) */
+    float *loss;           /* sigmoid: one per element, or NULL */
+    float *row_loss;       /* one per row, or NULL; sigmoid needs `loss` then */
+    float *gradient;       /* one per element; may be the logits themselves */
+    size_t rows, classes;  /* sigmoid: the elements are rows * classes contiguous ones */
+    size_t logits_stride;  /* softmax: elements between rows */
+    size_t gradient_stride;
+    uint32_t half_steps; /* 2 gamma, for KERNEL_GH */
+    double gamma;
+    double alpha_positive; /* alpha_t of target 1 (of every row for softmax); 1 without alpha */
+    double alpha_negative; /* alpha_t of target 0 */
+    float upstream;        /* multiplies the gradient */
+    double sum;            /* out: sum of the span's losses */
+} focal_span;
+
+typedef void focal_kernel_function(focal_span *span);
+
+typedef struct focal_kernel {
+    const char *name;
+    focal_kernel_op op;
+    focal_kernel_target target;
+    focal_kernel_direction direction;
+    focal_gamma_class gamma_class;
+    focal_kernel_tier tier;
+    uint32_t unroll; /* elements per iteration */
+    focal_kernel_function *function;
+} focal_kernel;
+
+/* All kernels of one ISA row: the one symbol that its object exports. */
+typedef struct focal_kernel_table {
+    const char *isa;
+    size_t count;
+    const focal_kernel *kernels;
+} focal_kernel_table;
+
+#define FOCAL_ISA_ROW(isa, needs) extern const focal_kernel_table focal_kernels_##isa;
+#include "isas.def"
+#undef FOCAL_ISA_ROW
+
+#endif

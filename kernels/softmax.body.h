@@ -1,0 +1,159 @@
+/* Softmax focal loss with labels, and its gradient, for a group of rows.
+ *
+ * Contract, per row of logits x with label t and S = sum over j of exp(x_j - max):
+ *     p_t = exp(x_t - max) / S,  loss = alpha (1 - p_t)^gamma (-log p_t)
+ *     gradient_c = b (delta_ct - p_c),
+ *     b = alpha [-(1 - p_t)^gamma + gamma (1 - p_t)^(gamma-1) p_t log p_t]
+ * The label's own lane is left out of the sum, so that 1 - p_t = others / S does not cancel,
+ * and the label's gradient is written from it. Once per row the arithmetic is f64, vectorised
+ * over rows. The rounding of x_j - max, which would cost up to 2^-25 |x_j - max|, is carried
+ * along. Bound: docs/numerics.md. A NaN or +infinity anywhere in a row, or a row of -infinity
+ * alone, gives NaN for the row; -infinity masks a class (p = 0), and as the label's logit costs
+ * infinity. Traffic: the row twice (from cache), 4 bytes written per gradient; bound by exp. */
+
+enum { SOFTMAX_GROUP = 64 };
+
+/* What the first pass leaves of each row, and what the row arithmetic makes of it. */
+typedef struct {
+    double label_distance[SOFTMAX_GROUP]; /* x_t - max */
+    double others[SOFTMAX_GROUP];         /* sum of exp(x_j - max) over j != t */
+    double loss[SOFTMAX_GROUP];
+    double scale[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c - max) */
+    double label_gradient[SOFTMAX_GROUP];
+} softmax_rows;
+
+FOCAL_BODY float softmax_max(const float *row, size_t classes) {
+    vf most = vf_set(-HUGE_VALF);
+    size_t i = 0;
+    for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
+        most = vf_max(vf_load(row + i), most);
+    if (i < classes)
+        most = vf_max(vf_select(vm_first(classes - i), vf_load_n(row + i, classes - i), most),
+                      most);
+    return vf_max_lanes(most);
+}
+
+FOCAL_BODY void softmax_step(focal_kernel_tier tier, focal_kernel_direction direction,
+                             const float *row, float *gradient, vf most, size_t label, size_t i,
+                             size_t count, vsum *sum) {
+    bool whole = count == FOCAL_STEP;
+    vf x = whole ? vf_load(row + i) : vf_load_n(row + i, count);
+    vf e = exp_pair(tier, difference(x, most));
+    if (direction != KERNEL_LOSS && whole)
+        vf_store(gradient + i, e);
+    else if (direction != KERNEL_LOSS)
+        vf_store_n(gradient + i, e, count);
+    if (!whole)
+        e = vf_select(vm_first(count), e, vf_set(0.0F));
+    /* label - i wraps to a huge number when the label lies before this step: then no lane. */
+    vsum_step(sum, vf_select(vm_lane(label - i), vf_set(0.0F), e));
+}
+
+/* Leaves exp(x - max) in the gradient row, if there is one, and returns the sum of the others.
+ */
+FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction direction,
+                                 const float *row, float *gradient, float row_max, size_t label,
+                                 size_t classes, size_t unroll) {
+    vf most = vf_set(row_max);
+    vsum sum = vsum_zero();
+    for (size_t run = 0; run < classes; run += SUM_RUN) {
+        size_t end = run + SUM_RUN < classes ? run + SUM_RUN : classes;
+        size_t i = run;
+        for (; i + unroll <= end; i += unroll)
+            for (size_t k = 0; k < unroll; k += FOCAL_STEP)
+                softmax_step(tier, direction, row, gradient, most, label, i + k, FOCAL_STEP,
+                             &sum);
+        for (; i + FOCAL_STEP <= end; i += FOCAL_STEP)
+            softmax_step(tier, direction, row, gradient, most, label, i, FOCAL_STEP, &sum);
+        if (i < end)
+            softmax_step(tier, direction, row, gradient, most, label, i, end - i, &sum);
+        vsum_fold(&sum);
+    }
+    return vsum_total(&sum);
+}
+
+/* The row arithmetic for rows r ... r + 7 of a group. */
+FOCAL_BODY void softmax_row_step(focal_gamma_class gamma_class, const focal_span *span,
+                                 softmax_rows *rows, size_t r) {
+    vd one = vd_set(1.0), zero = vd_set(0.0);
+    vd gamma = vd_set(span->gamma);
+    vd distance = vd_load(rows->label_distance + r);
+    vd others = vd_load(rows->others + r);
+    vd label = vd_sleef_exp(distance);
+    vd total = vd_add(label, others);
+    vd q = vd_div(others, total);
+    vd p = vd_div(label, total);
+    /* Two forms of -log p_t, each without cancellation on its side. */
+    vd near = vd_sleef_log1p(vd_div(others, label));
+    vd far = vd_sub(vd_sleef_log(total), distance);
+    vd cross_entropy = vd_select(vdm_lt(label, others), far, near);
+
+    vd power = one;
+    if (gamma_class == KERNEL_G1)
+        power = q;
+    else if (gamma_class == KERNEL_G2)
+        power = vd_mul(q, q);
+    else if (gamma_class == KERNEL_GH)
+        power = power_half_steps_f64(q, span->half_steps);
+    else if (gamma_class == KERNEL_GX)
+        power = vd_sleef_pow(q, gamma);
+    vd weighted = vd_mul(vd_set(span->alpha_positive), power);
+    vd_store(rows->loss + r, vd_mul(weighted, cross_entropy));
+
+    /* -b = power (1 + gamma p_t (-log p_t) / q). As q -> 0, -log p_t / q -> 1; an infinite loss
+     * meets p_t = 0, whose product with it tends to 0. */
+    vd ratio = vd_div(vd_min(vd_set(0x1p1000), cross_entropy), q);
+    ratio = vd_select(vdm_lt(zero, q), ratio, one);
+    vd slope = vd_mul(weighted, vd_fma(vd_mul(gamma, p), ratio, one));
+    slope = vd_mul(slope, vd_set((double)span->upstream));
+    vd_store(rows->scale + r, vd_div(slope, total));
+    vd_store(rows->label_gradient + r, vd_sub(zero, vd_mul(slope, q)));
+}
+
+FOCAL_BODY void softmax_scale(float *gradient, float scale, size_t classes) {
+    vf factor = vf_set(scale);
+    size_t i = 0;
+    for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
+        vf_store(gradient + i, vf_mul(vf_load(gradient + i), factor));
+    if (i < classes)
+        vf_store_n(gradient + i, vf_mul(vf_load_n(gradient + i, classes - i), factor),
+                   classes - i);
+}
+
+FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
+                              focal_kernel_target kind, focal_kernel_direction direction,
+                              focal_gamma_class gamma_class, size_t unroll) {
+    (void)kind;
+    double total = 0.0;
+    softmax_rows rows;
+    for (size_t first = 0; first < span->rows; first += SOFTMAX_GROUP) {
+        size_t group = span->rows - first < SOFTMAX_GROUP ? span->rows - first : SOFTMAX_GROUP;
+        for (size_t r = 0; r < group; r++) {
+            const float *row = span->logits + (first + r) * span->logits_stride;
+            float *gradient = direction == KERNEL_LOSS
+                                  ? NULL
+                                  : span->gradient + (first + r) * span->gradient_stride;
+            size_t label = (size_t)span->labels[first + r];
+            float row_max = softmax_max(row, span->classes);
+            rows.label_distance[r] = (double)row[label] - (double)row_max;
+            rows.others[r] = softmax_others(tier, direction, row, gradient, row_max, label,
+                                            span->classes, unroll);
+        }
+        /* Rows that only fill up the last step of 8. */
+        for (size_t r = group; r % 8 != 0; r++)
+            rows.label_distance[r] = rows.others[r] = 0.0;
+        for (size_t r = 0; r < group; r += 8)
+            softmax_row_step(gamma_class, span, &rows, r);
+        for (size_t r = 0; r < group; r++) {
+            total += rows.loss[r];
+            if (direction != KERNEL_GRADIENT && span->row_loss)
+                span->row_loss[first + r] = (float)rows.loss[r];
+            if (direction == KERNEL_LOSS)
+                continue;
+            float *gradient = span->gradient + (first + r) * span->gradient_stride;
+            softmax_scale(gradient, (float)rows.scale[r], span->classes);
+            gradient[span->labels[first + r]] = (float)rows.label_gradient[r];
+        }
+    }
+    span->sum = total;
+}
