@@ -1,0 +1,44 @@
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *focal_status_name(focal_status status) {
+    switch (status) {
+#define STATUS_NAME(name, value, text)                                                         \
+ case name:                                                                                    \
+  return #name;
+        FOCAL_STATUS_LIST(STATUS_NAME)
+#undef STATUS_NAME
+    }
+    return "unknown status";
+}
+
+const char *focal_status_text(focal_status status) {
+    switch (status) {
+#define STATUS_TEXT(name, value, text)                                                         \
+ case name:                                                                                    \
+  return text;
+        FOCAL_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+    }
+    return "unknown status";
+}
+
+focal_status focal_fail(focal_error *error, focal_status status, const char *field,
+                        int64_t index, const char *format, ...) {
+    if (!error || error->struct_size != sizeof *error)
+        return status;
+    error->status = status;
+    error->field = field;
+    error->index = index;
+    int length = snprintf(error->message, sizeof error->message, "%s: ", field);
+    if (length > 0 && (size_t)length < sizeof error->message) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(error->message + length, sizeof error->message - (size_t)length, format,
+                  arguments);
+        va_end(arguments);
+    }
+    return status;
+}
