@@ -56,8 +56,11 @@ typedef struct {
   (result).lane[i] = (expression);                                                             \
  return result
 
+/* Without FMA: the product of two floats is exact in double, so the compensated sums of the
+ * bodies still see its low part; only the rounding of the sum differs from a fused operation.
+ */
 FOCAL_INLINE float scalar_fma32(float a, float b, float c) {
-    return FOCAL_SCALAR_FMA ? fmaf(a, b, c) : a * b + c;
+    return FOCAL_SCALAR_FMA ? fmaf(a, b, c) : (float)((double)a * (double)b + (double)c);
 }
 FOCAL_INLINE double scalar_fma64(double a, double b, double c) {
     return FOCAL_SCALAR_FMA ? fma(a, b, c) : a * b + c;
