@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# From a fresh checkout to numbers: installs what is missing, builds, evaluates the sample,
+# compares the instruction sets of this CPU.
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=tools/setup.sh
+source tools/setup.sh
+
+usage() {
+    cat <<'END'
+usage: ./quickstart.sh [--no-install]
+
+Installs what is missing (Debian and Ubuntu, as root or by sudo), builds a release of libfocal
+into build/, evaluates the focal loss of the sample in examples/digits, and compares the
+instruction sets of this CPU. Takes about a minute.
+
+  --no-install   install nothing: say what is missing, and stop if something is
+END
+}
+
+install=1
+for argument in "$@"; do
+    case $argument in
+    --no-install) install= ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && die "unknown argument $argument" ;;
+    esac
+done
+
+# Debian's package | what it is, elsewhere | a command that succeeds if it is there
+needs=(
+    "gcc|a C11 compiler (gcc or clang)|command -v cc"
+    "libc6-dev|the C library's headers|cc -include stdio.h -E -x c /dev/null"
+    "libsleef-dev|SLEEF 3.4 or later, with headers|cc -include sleef.h -E -x c /dev/null"
+    "pkg-config|pkg-config|command -v pkg-config"
+    "python3|Python 3.9 or later|python3 -c ''"
+    "meson|Meson 1.0 or later|command -v meson"
+    "ninja-build|Ninja|command -v ninja"
+    "hyperfine|hyperfine|command -v hyperfine"
+)
+
+# Fills `packages` and `things` with what is missing.
+look_for_needs() {
+    local need package thing check
+    packages=() things=()
+    for need in "${needs[@]}"; do
+        IFS='|' read -r package thing check <<<"$need"
+        if ! (eval "$check") >/dev/null 2>&1; then
+            packages+=("$package")
+            things+=("$thing")
+        fi
+    done
+}
+
+show_command() { printf '\n$ %s\n' "$*"; }
+
+run_shown() {
+    show_command "$@"
+    "$@"
+}
+
+# The rows of `focal info` that this machine can run, from the fastest to the most portable.
+usable_rows() {
+    build/cli/focal info --json | python3 -c '
+import json, sys
+print(*[row["name"] for row in json.load(sys.stdin)["isa_rows"] if row["usable"]])'
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+say "1/5 looking for a compiler, Meson, Ninja, SLEEF and hyperfine"
+look_for_needs
+if [ ${#packages[@]} -gt 0 ] && [ -n "$install" ] && has_apt; then
+    install_packages "${packages[@]}"
+    look_for_needs
+fi
+if [ ${#packages[@]} -gt 0 ]; then
+    complain "missing here:"
+    printf '  - %s\n' "${things[@]}" >&2
+    die "install them and run this again (Debian and Ubuntu call them: ${packages[*]})"
+fi
+[ -z "$install" ] || ensure_meson
+meson_is_new_enough || die "Meson $(meson --version) is too old: $meson_minimum or later is needed"
+say "everything is there"
+
+say "2/5 building a release into build/"
+build_release() {
+    [ -f build/build.ninja ] || meson setup build --buildtype=release -Dtests=false || return
+    meson compile -C build
+}
+build_release >"$log" 2>&1 || { cat "$log" >&2 && die "the build failed, see above"; }
+tail -n 1 "$log"
+
+say "3/5 what libfocal sees of this machine"
+run_shown build/cli/focal info
+
+say "4/5 the focal loss of the sample (899 rows of 10 logits; examples/digits/README.md)"
+run_shown build/cli/focal eval --logits examples/digits/sigmoid_logits.npy \
+    --targets examples/digits/targets.npy --activation sigmoid --gamma 2 --alpha 0.25
+run_shown build/cli/focal eval --logits examples/digits/softmax_logits.npy \
+    --targets examples/digits/labels.npy --activation softmax --gamma 2
+echo
+echo "The exact sums, computed in 100 digits: 171.0218414363952 and 64.09645560621644."
+
+say "5/5 the instruction sets of this CPU, on the sample repeated 500 times (4.5 million logits)"
+read -r -a rows <<<"$(usable_rows)"
+run_shown python3 examples/digits/repeat_sample.py --copies 500 build/digits_500
+common=(--logits build/digits_500/sigmoid_logits.npy --targets build/digits_500/targets.npy
+    --activation sigmoid --gamma 2 --alpha 0.25 --threads 1)
+
+printf '\nWhole process, one thread: start, read two files, compute the loss 10 times.\n'
+commands=()
+for row in "${rows[@]}"; do
+    # scalarfma is there to check the others, and for CPUs older than any that is compared
+    [ "$row" = scalarfma ] || commands+=(-n "$row" "build/cli/focal eval ${common[*]} --repeat 10 --isa $row")
+done
+show_command "hyperfine 'build/cli/focal eval ... --repeat 10 --isa ROW'"
+hyperfine --style basic --warmup 1 --runs 3 "${commands[@]}" 2>/dev/null
+
+printf '\nIn the process, one thread: loss and gradient in one pass, fastest of 5.\n'
+show_command "build/cli/focal eval ... --grad build/digits_500/gradient.npy --repeat 5 --isa ROW"
+for row in "${rows[@]}"; do
+    build/cli/focal eval "${common[@]}" --grad build/digits_500/gradient.npy --repeat 5 \
+        --isa "$row" | awk -v row="$row" '
+            $1 == "sum" { sum = $2 }
+            $1 == "time" { time = $2 }
+            END { printf "  %-10s %8s ns per element   sum %s\n", row, time, sum }'
+done
+
+cat <<'END'
+
+Every row but "scalar" has fused multiply-add and gives the same bits; "scalar" is the portable
+one for other processors. docs/numerics.md says what is promised.
+
+Read next:
+  README.md          a complete C program, and what is here
+  docs/tutorial.md   from one loss to a training step
+  docs/cli.md        the focal command
+  ./test.sh          runs every test, on every instruction set
+END
