@@ -1,0 +1,308 @@
+#!/usr/bin/env bash
+# Every test there is, on every instruction set: sets itself up, runs all parts, and ends in one
+# line "N passed, N failed". docs/testing.md explains the parts.
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=tools/setup.sh
+source tools/setup.sh
+
+usage() {
+    cat <<'END'
+usage: ./test.sh [--quick | --all] [--emulate] [--only PART[,PART]...] [--no-install]
+
+Installs what the tests need (Debian and Ubuntu on x86-64, as root or by sudo), runs every part,
+and prints the counts of checks, which ISA rows ran where, and the failures with their logs. The
+last line is "N passed, N failed"; the exit code is 0 only if nothing failed and every part ran.
+
+Parts:
+  gcc         release build by gcc, all test programs
+  python      the oracle, the command and the documentation, tested from Python
+  lint        clang-format, ruff, shellcheck
+  clang       release build by clang, all test programs
+  sanitize    build with AddressSanitizer and UBSan, all test programs, the command
+  aarch64     cross build for AArch64, all test programs under qemu's user mode
+  avx512      the tests of ISA rows under Bochs; only where this CPU has no AVX-512, or --emulate
+  exhaustive  every float there is; only with --all
+
+  --quick       gcc, python and lint only
+  --all         everything, with the exhaustive part
+  --emulate     run the part avx512 even if this CPU has AVX-512
+  --only        these parts only
+  --no-install  install nothing
+
+Everything is written to build-test/, the Python environment to .venv/.
+END
+}
+
+known_parts=(gcc python lint clang sanitize aarch64 avx512 exhaustive)
+default_parts=(gcc python lint clang sanitize aarch64)
+parts=() install=1 emulate='' partial=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) parts=(gcc python lint) partial=1 ;;
+    --all) parts=("${default_parts[@]}" exhaustive) ;;
+    --emulate) emulate=1 ;;
+    --only)
+        [ $# -ge 2 ] || die "--only needs the names of parts; see --help"
+        IFS=, read -r -a parts <<<"$2"
+        partial=1
+        shift
+        ;;
+    --no-install) install= ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && die "unknown argument $1" ;;
+    esac
+    shift
+done
+[ ${#parts[@]} -gt 0 ] || parts=("${default_parts[@]}")
+for part in "${parts[@]}"; do
+    [[ " ${known_parts[*]} " == *" $part "* ]] || die "there is no part '$part'; see --help"
+done
+wants() { [[ " ${parts[*]} " == *" $1 "* ]]; }
+
+work=$PWD/build-test
+results=$work/results.jsonl
+logs=$work/logs
+
+# ---- Set-up ---------------------------------------------------------------------------------
+
+packages=(gcc g++ libc6-dev binutils pkg-config meson ninja-build libsleef-dev cmake git
+    python3 python3-venv)
+clang_packages=(clang libomp-dev)
+aarch64_packages=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross
+    qemu-user-static libc6:arm64 libgomp1:arm64 libstdc++6:arm64 libsleef-dev:arm64)
+
+set_up_packages() {
+    local wanted=("${packages[@]}")
+    ! wants lint || wanted+=(shellcheck)
+    ! wants clang || wanted+=("${clang_packages[@]}")
+    if wants aarch64; then
+        wanted+=("${aarch64_packages[@]}")
+        if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+            say "adding arm64 to dpkg's architectures, for SLEEF's and the C library's packages"
+            as_root dpkg --add-architecture arm64
+            as_root apt-get -qq update
+        fi
+    fi
+    install_packages "${wanted[@]}"
+}
+
+set_up_python() {
+    ensure_venv
+    local installed=.venv/requirements.sum sum
+    sum=$(cat tests/requirements.txt tests/oracle/requirements.txt | cksum)
+    if [ "$(cat "$installed" 2>/dev/null)" != "$sum" ]; then
+        say "installing tests/requirements.txt into .venv"
+        python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+        echo "$sum" >"$installed"
+    fi
+}
+
+set_up() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || complain "this is not Linux on x86-64: expect failures"
+    if [ -n "$install" ]; then
+        has_apt || die "no apt-get here: install what docs/testing.md lists, and use --no-install"
+        set_up_packages
+        ensure_meson
+        set_up_python
+    elif [ -d .venv ]; then
+        ensure_venv
+    fi
+    mkdir -p "$logs"
+    : >"$results"
+}
+
+# ---- What the parts are made of ---------------------------------------------------------------
+
+report() { python3 tools/test_report.py "$results" "$@"; }
+
+# counted PART NAME COMMAND...: runs it with its output in a log, and adds what it counted.
+counted() {
+    local part=$1 name=$2 status=0
+    shift 2
+    mkdir -p "$logs/$part"
+    "$@" >"$logs/$part/$name.log" 2>&1 </dev/null || status=$?
+    report run "$part" "$name" $status "$logs/$part/$name.log"
+}
+
+# each PART NAME COMMAND... -- FILE...: the command once per file; every file is a check.
+each() {
+    local part=$1 name=$2 passed=0 failed=0 command=() file
+    shift 2
+    while [ "$1" != -- ]; do
+        command+=("$1")
+        shift
+    done
+    shift
+    for file in "$@"; do
+        if "${command[@]}" "$file"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "FAILED: ${command[*]} $file"
+        fi
+    done
+    echo "$passed passed, $failed failed"
+}
+
+# build PART MESON-ARGUMENTS...: into build-test/PART. Only a failure is a result.
+build() {
+    local part=$1 log=$logs/$1/build.log
+    shift
+    mkdir -p "$logs/$part"
+    say "$part: building"
+    if { [ -f "$work/$part/build.ninja" ] || meson setup "$work/$part" -Dwerror=true "$@"; } \
+        >"$log" 2>&1 && meson compile -C "$work/$part" >>"$log" 2>&1; then
+        return 0
+    fi
+    report run "$part" build 1 "$log"
+    tail -n 15 "$log"
+    return 1
+}
+
+# run_tests PART PLACE TIMEOUT-FACTOR ARGUMENTS...: all programs of that build known to Meson.
+# Their failures are in the test log, so the status of meson test says nothing more.
+run_tests() {
+    local part=$1 place=$2 factor=$3 testlog=$work/$1/meson-logs/testlog.json
+    shift 3
+    say "$part: running the test programs"
+    rm -f "$testlog"
+    meson test -C "$work/$part" --no-rebuild --timeout-multiplier "$factor" "$@" \
+        >"$logs/$part/meson-test.log" 2>&1 </dev/null || true
+    if [ -s "$testlog" ]; then
+        report meson "$part" "$place" "$testlog"
+    else
+        report run "$part" meson-test 1 "$logs/$part/meson-test.log"
+    fi
+}
+
+# command_tests PART BUILD: the tests of the focal command of that build.
+command_tests() {
+    FOCAL_BIN=$work/$2/cli/focal counted "$1" command python3 -m pytest -q tests/cli
+}
+
+# ---- The parts --------------------------------------------------------------------------------
+
+build_gcc() { CC=gcc CXX=g++ build gcc --buildtype=release; }
+
+part_gcc() {
+    build_gcc || return 0
+    run_tests gcc native 4
+}
+
+part_python() {
+    say "python: oracle, command, documentation"
+    counted python oracle python3 -m pytest -q tests/oracle
+    build_gcc || return 0
+    command_tests python gcc
+    counted python documentation python3 tests/check_docs.py --build "$work/gcc"
+}
+
+part_lint() {
+    say "lint: clang-format, ruff, shellcheck"
+    local c_files shell_files
+    mapfile -t c_files < <(git ls-files '*.c' '*.h')
+    mapfile -t shell_files < <(git grep -lE '^#!.*sh$|^# shellcheck shell')
+    counted lint clang-format each lint clang-format clang-format --dry-run -Werror -- "${c_files[@]}"
+    counted lint shellcheck each lint shellcheck shellcheck -x -P SCRIPTDIR -- "${shell_files[@]}"
+    local python_files
+    mapfile -t python_files < <(git ls-files '*.py')
+    counted lint ruff each lint ruff ruff check --quiet -- "${python_files[@]}"
+}
+
+part_clang() {
+    CC=clang CXX=clang++ build clang --buildtype=release || return 0
+    run_tests clang native 4
+}
+
+# At -O1, so that the bits are also compared at another optimisation level.
+part_sanitize() {
+    CC=gcc CXX=g++ build sanitize -Doptimization=1 -Ddebug=true -Db_ndebug=false \
+        -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dc_args=-fno-sanitize-recover=all || return 0
+    run_tests sanitize native 10
+    say "sanitize: the command"
+    command_tests sanitize sanitize
+}
+
+part_aarch64() {
+    build aarch64 --buildtype=release --cross-file tests/cross/aarch64.ini || return 0
+    run_tests aarch64 qemu 10
+}
+
+# Only tests of the suite "isa": the others do not depend on the row, and Bochs is slow.
+part_avx512() {
+    build_gcc || return 0
+    say "avx512: preparing the emulator"
+    counted avx512 prepare tests/emulate/prepare.sh
+    counted avx512 selfcheck tests/emulate/selfcheck.sh
+    say "avx512: running the test programs"
+    local testlog=$work/gcc/meson-logs/testlog-avx512-run.json
+    rm -f "$testlog"
+    meson test -C "$work/gcc" --no-rebuild --timeout-multiplier 40 --suite isa \
+        --wrapper "$PWD/tests/emulate/avx512-run -t 3600 -f $PWD/tests/data" \
+        >"$logs/avx512/meson-test.log" 2>&1 </dev/null || true
+    if [ -s "$testlog" ]; then
+        report meson avx512 bochs "$testlog"
+    else
+        report run avx512 meson-test 1 "$logs/avx512/meson-test.log"
+    fi
+}
+
+# The bound of every result by `focal verify`, then the same hash from every row with FMA.
+verify_everything() {
+    local focal=$work/gcc/cli/focal op gamma row hash first passed=0 failed=0
+    local rows
+    mapfile -t rows < <("$focal" info | awk '$2 == "yes" && $3 == "yes" && $1 != "scalar" { print $1 }')
+    for op in sigmoid softmax; do
+        for gamma in 0 0.5 1 1.5 2 2.5 3 5; do
+            echo "--- $op, gamma $gamma"
+            if "$focal" verify --op $op --gamma $gamma --quiet; then
+                passed=$((passed + 1))
+            else
+                failed=$((failed + 1))
+            fi
+            first=''
+            for row in "${rows[@]}"; do
+                hash=$("$focal" verify --op $op --gamma $gamma --isa "$row" --hash-only --quiet)
+                echo "$row: $hash"
+                : "${first:=$hash}"
+                if [ -n "$hash" ] && [ "$hash" = "$first" ]; then
+                    passed=$((passed + 1))
+                else
+                    failed=$((failed + 1))
+                fi
+            done
+        done
+    done
+    echo "$passed passed, $failed failed"
+}
+
+part_exhaustive() {
+    build_gcc || return 0
+    say "exhaustive: all 2^32 logits, for hours; the log is $logs/exhaustive/verify.log"
+    counted exhaustive verify verify_everything
+}
+
+has_avx512() {
+    local flag flags
+    flags=$(grep -m 1 '^flags' /proc/cpuinfo)
+    for flag in avx512f avx512bw avx512dq avx512vl; do
+        [[ " $flags " == *" $flag "* ]] || return 1
+    done
+}
+
+# ---- The run ----------------------------------------------------------------------------------
+
+set_up
+if [ -n "$emulate" ] || { [ -z "$partial" ] && ! has_avx512; }; then
+    wants avx512 || parts+=(avx512)
+fi
+for part in "${parts[@]}"; do
+    started=$SECONDS
+    "part_$part"
+    say "$part: $((SECONDS - started)) s"
+done
+required_rows=$(sed -n 's/^FOCAL_ISA_ROW(\([a-z0-9]*\),.*/\1/p' kernels/isas.def | paste -sd ,)
+[ -z "$partial" ] || required_rows=''
+report summary --rows "$required_rows"
