@@ -6,18 +6,18 @@
 #include <string.h>
 
 #define VERIFY_OPTIONS(X)                                                                      \
- X(OP, "op", "NAME", "sigmoid (default), or softmax: rows of the logit and 0")                 \
- X(GAMMA, "gamma", "G", "focusing parameter, at least 0 (default 2)")                          \
- X(ALPHA, "alpha", "A|off", "class balance in [0, 1] (default off)")                           \
- X(TIER, "tier", "NAME", "sleef: arithmetic by SLEEF's functions (default)")                   \
- X(ISA, "isa", "NAME", "use this row of 'focal info' instead of the best usable one")          \
- X(STRIDE, "stride", "S", "every S-th bit pattern (default 1, all 2^32)")                      \
- X(OFFSET, "offset", "O", "begin with bit pattern O (default 0)")                              \
- X(THREADS, "threads", "N", "OpenMP threads; 0 for all (default 0)")                           \
- X(BOUND, "bound", "ULP", "fail beyond this error (default 10, the contract's)")               \
- X(HASH_ONLY, "hash-only", NULL, "print the hash of the results and judge nothing")            \
- X(JSON, "json", NULL, "one JSON object instead of text")                                      \
- X(QUIET, "quiet", NULL, "no progress line")
+    X(OP, "op", "NAME", "sigmoid (default), or softmax: rows of the logit and 0")              \
+    X(GAMMA, "gamma", "G", "focusing parameter, at least 0 (default 2)")                       \
+    X(ALPHA, "alpha", "A|off", "class balance in [0, 1] (default off)")                        \
+    X(TIER, "tier", "NAME", "sleef: arithmetic by SLEEF's functions (default)")                \
+    X(ISA, "isa", "NAME", "use this row of 'focal info' instead of the best usable one")       \
+    X(STRIDE, "stride", "S", "every S-th bit pattern (default 1, all 2^32)")                   \
+    X(OFFSET, "offset", "O", "begin with bit pattern O (default 0)")                           \
+    X(THREADS, "threads", "N", "OpenMP threads; 0 for all (default 0)")                        \
+    X(BOUND, "bound", "ULP", "fail beyond this error (default 10, the contract's)")            \
+    X(HASH_ONLY, "hash-only", NULL, "print the hash of the results and judge nothing")         \
+    X(JSON, "json", NULL, "one JSON object instead of text")                                   \
+    X(QUIET, "quiet", NULL, "no progress line")
 
 enum { VERIFY_OPTIONS(OPTION_INDEX) OPTION_COUNT };
 enum { THREADS_MAX = 1024 };

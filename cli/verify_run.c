@@ -14,7 +14,7 @@
 #include <string.h>
 
 #ifdef FOCAL_CLI_OPENMP
-# include <omp.h>
+#include <omp.h>
 #endif
 
 enum { CHUNK = 16384, STREAMS = 4 };
@@ -268,7 +268,7 @@ static void run_thread(sweep *work, verify_result *result) {
         atomic_store(&work->code, code);
     if (chunk) {
 #ifdef FOCAL_CLI_OPENMP
-# pragma omp critical
+#pragma omp critical
 #endif
         {
             merge(&result->loss, &chunk->loss_tally);
@@ -297,7 +297,7 @@ int verify_run(const verify_request *request, const focal_plan *plan, verify_res
     progress_start(&work.bar, "verify", work.patterns, request->quiet);
 #ifdef FOCAL_CLI_OPENMP
     result->threads = request->threads > 0 ? request->threads : omp_get_max_threads();
-# pragma omp parallel num_threads(result->threads)
+#pragma omp parallel num_threads(result->threads)
     run_thread(&work, result);
 #else
     result->threads = 1;
