@@ -1,0 +1,81 @@
+/* Arrays in NumPy's .npy format (versions 1.0, 2.0 and 3.0). */
+#ifndef FOCAL_CLI_NPY_H
+#define FOCAL_CLI_NPY_H
+
+#include "command.h"
+
+#include <sys/types.h>
+
+enum { NPY_DIMENSIONS_MAX = 32 };
+
+typedef struct npy_header {
+    char kind;     /* 'f' float, 'i' signed, 'u' unsigned integer, 'b' bool */
+    int item_size; /* bytes per element: 1, 2, 4, 8 */
+    int swapped;   /* bytes in the order this machine does not use */
+    int fortran;   /* the first index varies fastest */
+    int dimensions;
+    int64_t shape[NPY_DIMENSIONS_MAX];
+    int64_t count; /* product of the shape */
+} npy_header;
+
+/* Understands the header's text (a Python dict literal) of `length` bytes, which may hold any
+ * bytes at all. Returns NULL, or what is wrong with it in static storage or in `reason`. */
+const char *npy_parse_header(npy_header *header, const char *text, size_t length,
+                             char reason[160]);
+
+typedef struct npy_file {
+    const char *option; /* "--logits": for messages */
+    const char *path;
+    npy_header header;
+    int descriptor;
+    dev_t device;
+    ino_t inode;
+    void *data; /* C order, this machine's byte order; NULL until npy_load */
+} npy_file;
+
+/* Opens a regular file and reads its header; checks that what follows has exactly the size that
+ * the header announces. Returns an exit code; npy_close is due either way. */
+int npy_open(npy_file *file, const char *option, const char *path);
+
+/* Reads the elements. The memory begins on a 64-byte boundary and is never NULL on success. */
+int npy_load(npy_file *file);
+
+/* Releases the data too. A file of zeros may be closed. */
+void npy_close(npy_file *file);
+
+/* `count` elements of `size` bytes on a 64-byte boundary, not NULL for zero elements. Release
+ * with free. Says so and returns NULL if there is no memory; `what` names the array. */
+void *allocate_array(const char *what, int64_t count, size_t size);
+
+/* "f32", "i64", "u8", "bool" */
+const char *npy_type_name(const npy_header *header, char text[16]);
+
+/* "899 x 10" */
+const char *npy_shape_text(const int64_t *shape, int dimensions, char text[160]);
+
+/* An output file on its way: the temporary beside it becomes it by one rename. */
+typedef struct npy_output {
+    const char *option;
+    const char *path;
+    char *resolved;  /* absolute, without symbolic links; NULL if not asked for */
+    char *temporary; /* NULL when there is none on disk */
+    int exists;
+    mode_t mode; /* of the existing file, which its successor inherits */
+} npy_output;
+
+/* Checks before any work that an output can be meant: its folder exists, and it is not a
+ * folder, a device, or one of the inputs. A NULL path is no output. */
+int npy_output_check(npy_output *output, const char *option, const char *path,
+                     const npy_file *const *inputs, size_t input_count);
+
+/* Writes f32 elements in C order to a temporary beside the output, all the way to the disk. */
+int npy_output_write(npy_output *output, const float *data, const int64_t *shape,
+                     int dimensions);
+
+/* Gives the temporary its name, replacing what was there. */
+int npy_output_commit(npy_output *output);
+
+/* Removes the temporary if it is still one, and releases memory. */
+void npy_output_release(npy_output *output);
+
+#endif
