@@ -91,8 +91,10 @@ class Compiler:
         file.write_text(source)
         openmp = ["-fopenmp"] if "focal_openmp.h" in source else []
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        command = [*compiler, *FLAGS, *openmp, f"-I{ROOT / 'include'}", str(file), "-o", str(program)]
-        command += [f"-L{self.build}", "-lfocal", "-lm"]
+        # A fragment need not use all that its page shares.
+        unused = [] if source == block.text else ["-Wno-unused-variable"]
+        command = [*compiler, *FLAGS, *unused, *openmp, f"-I{ROOT / 'include'}", str(file)]
+        command += ["-o", str(program), f"-L{self.build}", "-lfocal", "-lm"]
         compiled = subprocess.run(command, capture_output=True, text=True)
         if not self.checks.that(compiled.returncode == 0, block.place, "does not compile"):
             print(compiled.stderr)
