@@ -117,14 +117,19 @@ static focal_status check_sizes(focal_problem *problem, focal_error *error) {
                           "%lld; integer labels allow %ld at most", (long long)problem->classes,
                           (long)INT32_MAX);
     bool labels = focal_target_is_label(problem->target_kind);
+    size_t target_size = focal_target_size(problem->target_kind);
+    if (labels && problem->outer > PTRDIFF_MAX / (int64_t)target_size)
+        return focal_fail(error, FOCAL_E_OVERFLOW, "outer", -1,
+                          "%lld labels exceed the address space", (long long)problem->outer);
+    if (labels)
+        problem->targets_stride = 0; /* labels have none */
     struct {
         int64_t *stride;
         size_t size;
         const char *field;
     } strides[] = {
         {&problem->logits_stride, sizeof(float), "logits_stride"},
-        {&problem->targets_stride, labels ? 1 : focal_target_size(problem->target_kind),
-         "targets_stride"},
+        {&problem->targets_stride, labels ? 1 : target_size, "targets_stride"},
         {&problem->loss_stride, sizeof(float), "loss_stride"},
         {&problem->gradient_stride, sizeof(float), "gradient_stride"},
     };
@@ -184,6 +189,7 @@ focal_status focal_buffers_check(const focal_plan *plan, const focal_buffers *bu
                               : matrix_bytes(problem, problem->targets_stride, target_size);
     size_t workspace_bytes = focal_plan_workspace_size(plan);
     /* Outputs last: each is compared with everything before it. */
+    enum { LOGITS_VIEW = 0, GRADIENT_VIEW = 3 };
     const buffer_view views[] = {
         {"logits", buffers->logits, matrix_bytes(problem, problem->logits_stride, 4), 4, true,
          false},
@@ -219,8 +225,8 @@ focal_status focal_buffers_check(const focal_plan *plan, const focal_buffers *bu
             if (!views[i].output || !views[i].wanted || !views[j].wanted ||
                 !overlap(&views[i], &views[j]))
                 continue;
-            if (views[i].start == buffers->gradient && views[j].start == buffers->logits &&
-                j == 0 && problem->gradient_stride == problem->logits_stride)
+            if (i == GRADIENT_VIEW && j == LOGITS_VIEW && views[i].start == views[j].start &&
+                problem->gradient_stride == problem->logits_stride)
                 continue;
             return focal_fail(error, FOCAL_E_OVERLAP, views[i].field, -1, "overlaps %s",
                               views[j].field);
