@@ -1,18 +1,11 @@
-/* Elementary functions by tier, and the compensated arithmetic that the bodies share. */
+/* Elementary functions by tier, and the compensated arithmetic that the bodies share.
+ *
+ * Tier sleef calls SLEEF. Tier fast has its own: no branches, no tables, no estimates, only
+ * operations that every ISA rounds alike. Its coefficients are minimax (Sollya's fpminimax,
+ * relative error, coefficients in the working format); the errors given are of approximation
+ * and rounding together where enumerated, else of approximation. */
 #ifndef FOCAL_ELEMENTARY_H
 #define FOCAL_ELEMENTARY_H
-
-/* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */
-FOCAL_BODY vf exp_negative(focal_kernel_tier tier, vf a) {
-    (void)tier;
-    return vf_sleef_exp(a);
-}
-
-/* log1p(e) for 0 <= e <= 1; <= 1 ULP. */
-FOCAL_BODY vf log1p_unit(focal_kernel_tier tier, vf e) {
-    (void)tier;
-    return vf_sleef_log1p(e);
-}
 
 /* A number as the unevaluated sum of two floats. */
 typedef struct {
@@ -33,13 +26,125 @@ FOCAL_BODY vf2 difference(vf a, vf b) {
     return (vf2){high, low};
 }
 
+/* exp(high + low) for high <= 0, |low| <= 2^-16 |high|, `low` finite; <= 0.9 ULP.
+ * n = round(high / ln 2) by adding 1.5 * 2^23, whose last bits then hold n; r = high - n ln 2
+ * with ln 2 in two floats; a polynomial of degree 6. The exponent is set to n + 64 and 2^-64
+ * multiplied back, so that results below 2^-126 are rounded once, gradually, down to 0. Cut at
+ * -104.5, where exp is below half the least subnormal. NaN passes the cut (second operand) and
+ * comes back by adding high - high: through the integer addition alone its payload could turn
+ * it finite. */
+FOCAL_BODY vf exp_fast(vf high, vf low) {
+    vf shift = vf_set(0x1.8p23F + 64.0F);
+    vf a = vf_max(vf_set(-104.5F), high);
+    vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
+    vf n = vf_sub(magic, shift);
+    vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
+    r = vf_add(vf_fma(n, vf_set(0x1.05c61p-29F), r), low);
+    vf p = vf_set(0x1.6874b6p-10F);
+    p = vf_fma(p, r, vf_set(0x1.123e84p-7F));
+    p = vf_fma(p, r, vf_set(0x1.555b7cp-5F));
+    p = vf_fma(p, r, vf_set(0x1.55548ap-3F));
+    p = vf_fma(p, r, vf_set(0x1.fffff8p-2F));
+    p = vf_fma(p, r, vf_set(1.0F));
+    p = vf_fma(p, r, vf_set(1.0F));
+    return vf_fma(vf_pow2_scale(p, magic), vf_set(0x1p-64F), vf_sub(a, a));
+}
+
+/* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */
+FOCAL_BODY vf exp_negative(focal_kernel_tier tier, vf a) {
+    return tier == KERNEL_FAST ? exp_fast(a, vf_set(0.0F)) : vf_sleef_exp(a);
+}
+
 /* exp(high + low) for high <= 0 and |low| <= 2^-16 |high|: the rounding error of an argument of
- * size 80 alone would cost 40 ULP. Below -128 the result is 0 whatever `low` holds, and `low`
- * may be NaN there (infinity minus infinity). */
+ * size 80 alone would cost 40 ULP. */
 FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {
-    vf e = exp_negative(tier, a.high);
-    vf low = vf_select(vm_lt(a.high, vf_set(-128.0F)), vf_set(0.0F), a.low);
-    return vf_fma(e, low, e);
+    if (tier == KERNEL_FAST)
+        return exp_fast(a.high, a.low);
+    vf e = vf_sleef_exp(a.high);
+    return vf_fma(e, a.low, e);
+}
+
+/* log1p(e) for 0 <= e <= 1; sleef <= 1 ULP, fast <= 2.2. The fast form shares the quotient
+ * q = e / (1 + e) with the sigmoid: with L = log1p(e), e q = 4 sinh^2(L/2) =: v and
+ * s = e - v/2 = sinh L, so L / s is a function of v alone, and smooth enough for degree 3. */
+FOCAL_BODY vf log1p_unit(focal_kernel_tier tier, vf e, vf quotient) {
+    if (tier == KERNEL_SLEEF)
+        return vf_sleef_log1p(e);
+    vf v = vf_mul(e, quotient);
+    vf s = vf_fma(v, vf_set(-0.5F), e);
+    vf p = vf_set(0x1.3f5bc8p-10F);
+    p = vf_fma(p, v, vf_set(-0x1.ca8c1ep-8F));
+    p = vf_fma(p, v, vf_set(0x1.10dfdap-5F));
+    p = vf_fma(p, v, vf_set(-0x1.5554b6p-3F));
+    return vf_fma(vf_mul(s, v), p, s);
+}
+
+/* The f64 functions serve once per row, where the result is rounded to f32: 2^-34 is enough for
+ * the fast tier. */
+
+/* exp(a) for a <= 0, cut at -700; relative error 2^-39. */
+FOCAL_BODY vd exp_negative_f64(focal_kernel_tier tier, vd a) {
+    if (tier == KERNEL_SLEEF)
+        return vd_sleef_exp(a);
+    vd shift = vd_set(0x1.8p52);
+    a = vd_max(vd_set(-700.0), a);
+    vd magic = vd_fma(a, vd_set(0x1.71547652b82fep+0), shift);
+    vd n = vd_sub(magic, shift);
+    vd r = vd_fma(n, vd_set(-0x1.62e42fefa39efp-1), a);
+    r = vd_fma(n, vd_set(-0x1.abc9e3b39803fp-56), r);
+    vd p = vd_set(0x1.9f5eea93e9c16p-16);
+    p = vd_fma(p, r, vd_set(0x1.a1a80f7c565fcp-13));
+    p = vd_fma(p, r, vd_set(0x1.6c182308dcbbdp-10));
+    p = vd_fma(p, r, vd_set(0x1.111082b9a8d1bp-7));
+    p = vd_fma(p, r, vd_set(0x1.5555546e0fb7dp-5));
+    p = vd_fma(p, r, vd_set(0x1.555555a077bcfp-3));
+    p = vd_fma(p, r, vd_set(0x1.000000004f1b6p-1));
+    p = vd_fma(p, r, vd_set(0x1.ffffffffd56d1p-1));
+    p = vd_fma(p, r, vd_set(1.0));
+    return vd_add(vd_pow2_scale(p, magic), vd_sub(a, a));
+}
+
+/* log(a) for normal a > 0 (0 gives about -709); relative error 2^-42, absolute 2^-50 near 1.
+ * a = 2^k m with m in [1/sqrt 2, sqrt 2), log m = 2 atanh((m - 1) / (m + 1)). */
+FOCAL_BODY vd log_f64(focal_kernel_tier tier, vd a) {
+    if (tier == KERNEL_SLEEF)
+        return vd_sleef_log(a);
+    vd m = vd_mantissa(a), k = vd_exponent(a), one = vd_set(1.0);
+    vdm upper = vdm_lt(vd_set(0x1.6a09e667f3bcdp+0), m);
+    m = vd_select(upper, vd_mul(m, vd_set(0.5)), m);
+    k = vd_select(upper, vd_add(k, one), k);
+    vd s = vd_div(vd_sub(m, one), vd_add(m, one));
+    vd z = vd_mul(s, s);
+    vd p = vd_set(0x1.8c8ea304ec016p-3);
+    p = vd_fma(p, z, vd_set(0x1.c67ab35bcc01cp-3));
+    p = vd_fma(p, z, vd_set(0x1.2493243fb942bp-2));
+    p = vd_fma(p, z, vd_set(0x1.999998ca73466p-2));
+    p = vd_fma(p, z, vd_set(0x1.5555555564f97p-1));
+    vd log_m = vd_fma(vd_mul(s, z), p, vd_add(s, s));
+    vd result = vd_fma(k, vd_set(0x1.62e42fefa39efp-1), log_m);
+    return vd_add(result, vd_sub(a, a));
+}
+
+/* log1p(w) for 0 <= w <= 1 given quotient = w / (1 + w); relative error 2^-34. */
+FOCAL_BODY vd log1p_unit_f64(focal_kernel_tier tier, vd w, vd quotient) {
+    if (tier == KERNEL_SLEEF)
+        return vd_sleef_log1p(w);
+    vd v = vd_mul(w, quotient);
+    vd s = vd_fma(v, vd_set(-0.5), w);
+    vd p = vd_set(0x1.f44bbb324d233p-15);
+    p = vd_fma(p, v, vd_set(-0x1.6d5e2c10965aap-12));
+    p = vd_fma(p, v, vd_set(0x1.9f4c4c4c227e2p-10));
+    p = vd_fma(p, v, vd_set(-0x1.d4176346b6af2p-8));
+    p = vd_fma(p, v, vd_set(0x1.1111092e74d39p-5));
+    p = vd_fma(p, v, vd_set(-0x1.55555551e4fe1p-3));
+    return vd_fma(vd_mul(s, v), p, s);
+}
+
+/* base^exponent for 0 <= base <= 1 and exponent > 0. */
+FOCAL_BODY vd power_f64(focal_kernel_tier tier, vd base, vd exponent) {
+    if (tier == KERNEL_SLEEF)
+        return vd_sleef_pow(base, exponent);
+    return exp_negative_f64(tier, vd_mul(exponent, log_f64(tier, base)));
 }
 
 /* base^(half_steps / 2), by products and one square root; half_steps is uniform. */

@@ -1,7 +1,7 @@
 /* Instantiates every contract of kernels.def for the vocabulary included before, once per
  * unroll, and makes the table that is the object's only exported symbol. Needs FOCAL_ISA. */
 #ifndef FOCAL_ISA
-# error "define FOCAL_ISA as the row's name of isas.def before including isa.body.h"
+#error "define FOCAL_ISA as the row's name of isas.def before including isa.body.h"
 #endif
 
 #include <math.h>
@@ -23,29 +23,29 @@
 #define KERNEL_TEXT(name)                  TEXT_OF(name)
 
 #define DEFINE_KERNEL(contract, body, target, direction, class, tier, unroll)                  \
- static void KERNEL_NAME(contract, FOCAL_ISA, unroll)(focal_span * span) {                     \
-  body##_block(span, KERNEL_##tier, KERNEL_##target, KERNEL_##direction, KERNEL_##class,       \
-               unroll);                                                                        \
- }
+    static void KERNEL_NAME(contract, FOCAL_ISA, unroll)(focal_span * span) {                  \
+        body##_block(span, KERNEL_##tier, KERNEL_##target, KERNEL_##direction, KERNEL_##class, \
+                     unroll);                                                                  \
+    }
 #define FOCAL_KERNEL(contract, body, op, target, direction, class, tier)                       \
- DEFINE_KERNEL(contract, body, target, direction, class, tier, 16)                             \
- DEFINE_KERNEL(contract, body, target, direction, class, tier, 32)
+    DEFINE_KERNEL(contract, body, target, direction, class, tier, 16)                          \
+    DEFINE_KERNEL(contract, body, target, direction, class, tier, 32)
 #include "kernels.def"
 #undef FOCAL_KERNEL
 #undef DEFINE_KERNEL
 
 #define KERNEL_ROW(contract, op, target, direction, class, tier, unroll)                       \
- {KERNEL_TEXT(KERNEL_NAME(contract, FOCAL_ISA, unroll)),                                       \
-  KERNEL_##op,                                                                                 \
-  KERNEL_##target,                                                                             \
-  KERNEL_##direction,                                                                          \
-  KERNEL_##class,                                                                              \
-  KERNEL_##tier,                                                                               \
-  unroll,                                                                                      \
-  KERNEL_NAME(contract, FOCAL_ISA, unroll)},
+    {KERNEL_TEXT(KERNEL_NAME(contract, FOCAL_ISA, unroll)),                                    \
+     KERNEL_##op,                                                                              \
+     KERNEL_##target,                                                                          \
+     KERNEL_##direction,                                                                       \
+     KERNEL_##class,                                                                           \
+     KERNEL_##tier,                                                                            \
+     unroll,                                                                                   \
+     KERNEL_NAME(contract, FOCAL_ISA, unroll)},
 #define FOCAL_KERNEL(contract, body, op, target, direction, class, tier)                       \
- KERNEL_ROW(contract, op, target, direction, class, tier, 16)                                  \
- KERNEL_ROW(contract, op, target, direction, class, tier, 32)
+    KERNEL_ROW(contract, op, target, direction, class, tier, 16)                               \
+    KERNEL_ROW(contract, op, target, direction, class, tier, 32)
 static const focal_kernel kernels[] = {
 #include "kernels.def"
 };

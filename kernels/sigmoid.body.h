@@ -7,7 +7,9 @@
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
  * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element
  * alone; infinite x gives the limit. Traffic: 4 bytes of logit, 4 (dense) or 1 (binary) of
- * target, 4 per output; bound by arithmetic, mostly log1p.
+ * target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
+ * in phases, because the whole chain (exp, division, log1p, products) is longer than
+ * out-of-order hardware can overlap.
  *
  * With e = exp(-|x|) everything is a sum of terms of one sign, so nothing cancels for hard
  * targets: smaller = e / (1 + e) and larger = 1 - smaller are p and 1 - p in some order, wrong
@@ -70,56 +72,148 @@ FOCAL_BODY vf sigmoid_hard_power(focal_kernel_tier tier, const sigmoid_constants
     return exp_pair(tier, (vf2){vf_neg(product), vf_neg(low)});
 }
 
-FOCAL_BODY vf sigmoid_power(focal_kernel_tier tier, focal_kernel_target kind,
-                            focal_gamma_class gamma_class, const sigmoid_constants *constants,
-                            const sigmoid_target *target, vf q, vf magnitude, vf log1p_e) {
-    switch (gamma_class) {
-    case KERNEL_G0:
-        return vf_set(1.0F);
-    case KERNEL_G1:
-        return q;
-    case KERNEL_G2:
-        return vf_mul(q, q);
-    case KERNEL_GH:
-        return power_half_steps(q, constants->half_steps);
-    case KERNEL_GX:
-        break;
-    }
+/* q^gamma for any gamma. Soft targets have no such S and take SLEEF's pow in every tier; a step
+ * without any, which is most of them, skips it: each lane's value is the same either way. */
+FOCAL_BODY vf sigmoid_any_power(focal_kernel_tier tier, focal_kernel_target kind,
+                                const sigmoid_constants *constants,
+                                const sigmoid_target *target, vf q, vf magnitude, vf log1p_e) {
     vf hard = sigmoid_hard_power(tier, constants, target->is_wrong, magnitude, log1p_e);
-    if (kind == KERNEL_BINARY)
+    if (kind == KERNEL_BINARY || vm_all(vm_xor(target->is_wrong, target->is_right)))
         return hard;
     vf soft = vf_sleef_pow(q, constants->gamma_high);
     return vf_select(target->is_wrong, hard, vf_select(target->is_right, hard, soft));
 }
 
-/* The gradient without the class's leading power: see sigmoid_step. FLT_MAX for an infinite |x|
- * keeps smaller * BCE at its limit 0. */
-FOCAL_BODY vf sigmoid_capped_bce(focal_kernel_target kind, const sigmoid_target *target,
-                                 vf magnitude, vf log1p_e) {
-    vf finite = vf_min(magnitude, vf_set(0x1.fffffep127F));
-    if (kind == KERNEL_BINARY)
-        return vf_select(target->is_wrong, vf_add(finite, log1p_e), log1p_e);
-    return vf_fma(target->wrong, finite, log1p_e);
+/* Where a step is, and how many of its elements exist. */
+typedef struct {
+    size_t element; /* in the span */
+    size_t slot;    /* in the run's scratch */
+    size_t count;   /* FOCAL_STEP, or fewer at the end */
+} sigmoid_place;
+
+/* What the phases hand on, per element of a run. */
+typedef struct {
+    float e[SUM_RUN]; /* exp(-|x|), then log1p of it */
+    float smaller[SUM_RUN];
+    float power[SUM_RUN]; /* q^gamma, KERNEL_GX */
+} sigmoid_scratch;
+
+FOCAL_BODY vf sigmoid_load_logits(const focal_span *span, sigmoid_place at) {
+    const float *from = span->logits + at.element;
+    return at.count == FOCAL_STEP ? vf_load(from) : vf_load_n(from, at.count);
 }
 
-FOCAL_BODY void sigmoid_step(focal_kernel_tier tier, focal_kernel_target kind,
-                             focal_kernel_direction direction, focal_gamma_class gamma_class,
-                             const sigmoid_constants *constants, vf x, vf dense, vm binary,
-                             vf *loss, vf *gradient) {
-    vf one = vf_set(1.0F);
+FOCAL_BODY sigmoid_target sigmoid_load_target(focal_kernel_target kind,
+                                              const sigmoid_constants *constants,
+                                              const focal_span *span, sigmoid_place at,
+                                              vm positive) {
+    bool whole = at.count == FOCAL_STEP;
+    if (kind == KERNEL_BINARY) {
+        const uint8_t *from = (const uint8_t *)span->targets + at.element;
+        return sigmoid_binary_target(constants, positive,
+                                     whole ? vm_load_u8(from) : vm_load_u8_n(from, at.count));
+    }
+    const float *from = (const float *)span->targets + at.element;
+    return sigmoid_dense_target(constants, positive,
+                                whole ? vf_load(from) : vf_load_n(from, at.count));
+}
+
+FOCAL_BODY vf sigmoid_q(focal_kernel_target kind, const sigmoid_target *target, vf smaller,
+                        vf larger) {
+    if (kind == KERNEL_BINARY)
+        return vf_select(target->is_wrong, larger, smaller);
+    return vf_fma(target->wrong, larger, vf_mul(target->right, smaller));
+}
+
+/* Phase 1: exp(-|x|) and the sigmoid quotient. */
+FOCAL_BODY void sigmoid_phase_exp(focal_kernel_tier tier, const focal_span *span,
+                                  sigmoid_place at, sigmoid_scratch *scratch) {
+    vf x = sigmoid_load_logits(span, at);
+    vf e = exp_negative(tier, vf_neg(vf_abs(x)));
+    vf_store(scratch->e + at.slot, e);
+    vf_store(scratch->smaller + at.slot, vf_div(e, vf_add(vf_set(1.0F), e)));
+}
+
+/* Phase 2, where log1p is long (sleef) or its result is needed twice (KERNEL_GX). */
+FOCAL_BODY void sigmoid_phase_log(focal_kernel_tier tier, focal_kernel_target kind,
+                                  focal_gamma_class gamma_class,
+                                  const sigmoid_constants *constants, const focal_span *span,
+                                  sigmoid_place at, sigmoid_scratch *scratch) {
+    vf smaller = vf_load(scratch->smaller + at.slot);
+    vf log1p_e = log1p_unit(tier, vf_load(scratch->e + at.slot), smaller);
+    vf_store(scratch->e + at.slot, log1p_e);
+    if (gamma_class != KERNEL_GX)
+        return;
+    vf x = sigmoid_load_logits(span, at);
+    vm positive = vm_lt(vf_set(0.0F), x);
+    sigmoid_target target = sigmoid_load_target(kind, constants, span, at, positive);
+    vf q = sigmoid_q(kind, &target, smaller, vf_sub(vf_set(1.0F), smaller));
+    vf_store(scratch->power + at.slot,
+             sigmoid_any_power(tier, kind, constants, &target, q, vf_abs(x), log1p_e));
+}
+
+/* The bracket of the gradient formula times what is left of q^gamma. */
+FOCAL_BODY vf sigmoid_slope(focal_kernel_target kind, focal_gamma_class gamma_class,
+                            const sigmoid_constants *constants, const sigmoid_target *target,
+                            vf magnitude, vf log1p_e, vf smaller, vf q, vf power) {
+    vf larger = vf_sub(vf_set(1.0F), smaller);
+    vf residual = kind == KERNEL_BINARY ? vf_select(target->is_wrong, larger, vf_neg(smaller))
+                                        : vf_sub(target->wrong, smaller);
+    if (gamma_class == KERNEL_G0)
+        return residual;
+    /* FLT_MAX for an infinite |x| keeps smaller * BCE at its limit 0. */
+    vf finite = vf_min(magnitude, vf_set(0x1.fffffep127F));
+    vf bce = kind == KERNEL_BINARY
+                 ? vf_select(target->is_wrong, vf_add(finite, log1p_e), log1p_e)
+                 : vf_fma(target->wrong, finite, log1p_e);
+    vf gamma =
+        kind == KERNEL_BINARY
+            ? vf_select(target->is_wrong, constants->gamma_high, vf_neg(constants->gamma_high))
+            : vf_mul(constants->gamma_high, vf_sub(target->wrong, target->right));
+    if (gamma_class == KERNEL_G1 || gamma_class == KERNEL_G2) {
+        /* q^(gamma-1) [q (wrong - smaller) + gamma larger smaller slope BCE] */
+        vf term = vf_mul(vf_mul(smaller, larger), bce);
+        vf inner = vf_fma(gamma, term, vf_mul(q, residual));
+        return gamma_class == KERNEL_G2 ? vf_mul(q, inner) : inner;
+    }
+    /* q^gamma [wrong - smaller + gamma (larger smaller / q) slope BCE]: gamma may be below 1,
+     * and q^(gamma-1) infinite. */
+    vf ratio;
+    if (kind == KERNEL_BINARY) {
+        ratio = vf_select(target->is_wrong, smaller, larger);
+    } else {
+        ratio = vf_div(vf_mul(smaller, larger), q);
+        ratio = vf_select(target->is_wrong, smaller, ratio);
+        ratio = vf_select(target->is_right, larger, ratio);
+    }
+    return vf_mul(power, vf_fma(gamma, vf_mul(ratio, bce), residual));
+}
+
+/* Phase 3: everything else; loads, stores, and adds to the sum. */
+FOCAL_BODY void sigmoid_phase_end(focal_kernel_tier tier, focal_kernel_target kind,
+                                  focal_kernel_direction direction,
+                                  focal_gamma_class gamma_class,
+                                  const sigmoid_constants *constants, const focal_span *span,
+                                  sigmoid_place at, const sigmoid_scratch *scratch, vsum *sum) {
+    bool whole = at.count == FOCAL_STEP;
+    vf x = sigmoid_load_logits(span, at);
     vf magnitude = vf_abs(x);
     vm positive = vm_lt(vf_set(0.0F), x);
-    sigmoid_target target = kind == KERNEL_BINARY
-                                ? sigmoid_binary_target(constants, positive, binary)
-                                : sigmoid_dense_target(constants, positive, dense);
-    vf e = exp_negative(tier, vf_neg(magnitude));
-    vf smaller = vf_div(e, vf_add(one, e));
-    vf larger = vf_sub(one, smaller);
-    vf log1p_e = log1p_unit(tier, e);
-    vf q = kind == KERNEL_BINARY ? vf_select(target.is_wrong, larger, smaller)
-                                 : vf_fma(target.wrong, larger, vf_mul(target.right, smaller));
-    vf power =
-        sigmoid_power(tier, kind, gamma_class, constants, &target, q, magnitude, log1p_e);
+    sigmoid_target target = sigmoid_load_target(kind, constants, span, at, positive);
+    vf smaller = vf_load(scratch->smaller + at.slot);
+    vf log1p_e = vf_load(scratch->e + at.slot);
+    if (tier == KERNEL_FAST && gamma_class != KERNEL_GX)
+        log1p_e = log1p_unit(tier, log1p_e, smaller);
+    vf q = sigmoid_q(kind, &target, smaller, vf_sub(vf_set(1.0F), smaller));
+    vf power = vf_set(1.0F);
+    if (gamma_class == KERNEL_G1)
+        power = q;
+    else if (gamma_class == KERNEL_G2)
+        power = vf_mul(q, q);
+    else if (gamma_class == KERNEL_GH)
+        power = power_half_steps(q, constants->half_steps);
+    else if (gamma_class == KERNEL_GX)
+        power = vf_load(scratch->power + at.slot);
 
     if (direction != KERNEL_GRADIENT) {
         /* Selected, not multiplied by 0: 0 * infinity would be NaN at an infinite right logit.
@@ -128,77 +222,64 @@ FOCAL_BODY void sigmoid_step(focal_kernel_tier tier, focal_kernel_target kind,
             kind == KERNEL_BINARY
                 ? vf_select(target.is_wrong, vf_add(magnitude, log1p_e), log1p_e)
                 : vf_select(target.is_right, log1p_e, vf_fma(target.wrong, magnitude, log1p_e));
-        *loss = vf_mul(target.alpha, vf_mul(power, bce));
-    }
-    if (direction == KERNEL_LOSS)
-        return;
-
-    vf residual = kind == KERNEL_BINARY ? vf_select(target.is_wrong, larger, vf_neg(smaller))
-                                        : vf_sub(target.wrong, smaller);
-    vf inner = residual;
-    if (gamma_class != KERNEL_G0) {
-        /* p (1-p), divided by q for the classes whose gamma may be below 1 or is not a product.
-         */
-        vf ratio;
-        bool divided = gamma_class == KERNEL_GH || gamma_class == KERNEL_GX;
-        if (!divided) {
-            ratio = vf_mul(smaller, larger);
-            inner = vf_mul(q, residual);
-        } else if (kind == KERNEL_BINARY) {
-            ratio = vf_select(target.is_wrong, smaller, larger);
-        } else {
-            ratio = vf_div(vf_mul(smaller, larger), q);
-            ratio = vf_select(target.is_wrong, smaller, ratio);
-            ratio = vf_select(target.is_right, larger, ratio);
-        }
-        vf term = vf_mul(ratio, sigmoid_capped_bce(kind, &target, magnitude, log1p_e));
-        vf slope = kind == KERNEL_BINARY ? vf_select(target.is_wrong, one, vf_set(-1.0F))
-                                         : vf_sub(target.wrong, target.right);
-        inner = vf_fma(vf_mul(constants->gamma_high, slope), term, inner);
-        if (gamma_class == KERNEL_G2)
-            inner = vf_mul(q, inner);
-        else if (divided)
-            inner = vf_mul(power, inner);
-    }
-    vf magnitude_gradient = vf_mul(target.alpha, inner);
-    vf signed_gradient = vf_select(positive, magnitude_gradient, vf_neg(magnitude_gradient));
-    *gradient = vf_mul(signed_gradient, constants->upstream);
-}
-
-/* One step at element `i` of `count` (16, or fewer at the end): load, compute, store, add. */
-FOCAL_BODY void sigmoid_elements(focal_kernel_tier tier, focal_kernel_target kind,
-                                 focal_kernel_direction direction,
-                                 focal_gamma_class gamma_class,
-                                 const sigmoid_constants *constants, const focal_span *span,
-                                 size_t i, size_t count, vsum *sum) {
-    bool whole = count == FOCAL_STEP;
-    const float *dense = (const float *)span->targets + i;
-    const uint8_t *binary = (const uint8_t *)span->targets + i;
-    vf x = whole ? vf_load(span->logits + i) : vf_load_n(span->logits + i, count);
-    vf t = vf_set(0.0F);
-    vm m = vm_first(0);
-    if (kind == KERNEL_BINARY)
-        m = whole ? vm_load_u8(binary) : vm_load_u8_n(binary, count);
-    else
-        t = whole ? vf_load(dense) : vf_load_n(dense, count);
-
-    vf loss = vf_set(0.0F), gradient = vf_set(0.0F);
-    sigmoid_step(tier, kind, direction, gamma_class, constants, x, t, m, &loss, &gradient);
-
-    if (direction != KERNEL_GRADIENT) {
+        vf loss = vf_mul(target.alpha, vf_mul(power, bce));
         if (!whole)
-            loss = vf_select(vm_first(count), loss, vf_set(0.0F));
+            loss = vf_select(vm_first(at.count), loss, vf_set(0.0F));
         vsum_step(sum, loss);
         if (span->loss && whole)
-            vf_store(span->loss + i, loss);
+            vf_store(span->loss + at.element, loss);
         else if (span->loss)
-            vf_store_n(span->loss + i, loss, count);
+            vf_store_n(span->loss + at.element, loss, at.count);
     }
     if (direction != KERNEL_LOSS) {
+        vf slope = sigmoid_slope(kind, gamma_class, constants, &target, magnitude, log1p_e,
+                                 smaller, q, power);
+        slope = vf_mul(target.alpha, slope);
+        slope = vf_mul(vf_select(positive, slope, vf_neg(slope)), constants->upstream);
         if (whole)
-            vf_store(span->gradient + i, gradient);
+            vf_store(span->gradient + at.element, slope);
         else
-            vf_store_n(span->gradient + i, gradient, count);
+            vf_store_n(span->gradient + at.element, slope, at.count);
+    }
+}
+
+/* One phase over a run. */
+enum sigmoid_phase { PHASE_EXP, PHASE_LOG, PHASE_END };
+
+FOCAL_BODY void sigmoid_phase_step(enum sigmoid_phase phase, focal_kernel_tier tier,
+                                   focal_kernel_target kind, focal_kernel_direction direction,
+                                   focal_gamma_class gamma_class,
+                                   const sigmoid_constants *constants, const focal_span *span,
+                                   sigmoid_place at, sigmoid_scratch *scratch, vsum *sum) {
+    switch (phase) {
+    case PHASE_EXP:
+        sigmoid_phase_exp(tier, span, at, scratch);
+        break;
+    case PHASE_LOG:
+        sigmoid_phase_log(tier, kind, gamma_class, constants, span, at, scratch);
+        break;
+    case PHASE_END:
+        sigmoid_phase_end(tier, kind, direction, gamma_class, constants, span, at, scratch,
+                          sum);
+        break;
+    }
+}
+
+FOCAL_BODY void sigmoid_phase_run(enum sigmoid_phase phase, focal_kernel_tier tier,
+                                  focal_kernel_target kind, focal_kernel_direction direction,
+                                  focal_gamma_class gamma_class,
+                                  const sigmoid_constants *constants, const focal_span *span,
+                                  size_t first, size_t count, sigmoid_scratch *scratch,
+                                  vsum *sum, size_t unroll) {
+    size_t i = 0;
+    for (; i + unroll <= count; i += unroll)
+        for (size_t k = i; k < i + unroll; k += FOCAL_STEP)
+            sigmoid_phase_step(phase, tier, kind, direction, gamma_class, constants, span,
+                               (sigmoid_place){first + k, k, FOCAL_STEP}, scratch, sum);
+    for (; i < count; i += FOCAL_STEP) {
+        size_t left = count - i < FOCAL_STEP ? count - i : FOCAL_STEP;
+        sigmoid_phase_step(phase, tier, kind, direction, gamma_class, constants, span,
+                           (sigmoid_place){first + i, i, left}, scratch, sum);
     }
 }
 
@@ -215,20 +296,17 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
         .half_steps = span->half_steps,
     };
     size_t count = span->rows * span->classes;
+    sigmoid_scratch scratch;
     vsum sum = vsum_zero();
-    for (size_t run = 0; run < count; run += SUM_RUN) {
-        size_t end = run + SUM_RUN < count ? run + SUM_RUN : count;
-        size_t i = run;
-        for (; i + unroll <= end; i += unroll)
-            for (size_t k = 0; k < unroll; k += FOCAL_STEP)
-                sigmoid_elements(tier, kind, direction, gamma_class, &constants, span, i + k,
-                                 FOCAL_STEP, &sum);
-        for (; i + FOCAL_STEP <= end; i += FOCAL_STEP)
-            sigmoid_elements(tier, kind, direction, gamma_class, &constants, span, i,
-                             FOCAL_STEP, &sum);
-        if (i < end)
-            sigmoid_elements(tier, kind, direction, gamma_class, &constants, span, i, end - i,
-                             &sum);
+    for (size_t first = 0; first < count; first += SUM_RUN) {
+        size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
+        sigmoid_phase_run(PHASE_EXP, tier, kind, direction, gamma_class, &constants, span,
+                          first, run, &scratch, &sum, unroll);
+        if (tier == KERNEL_SLEEF || gamma_class == KERNEL_GX)
+            sigmoid_phase_run(PHASE_LOG, tier, kind, direction, gamma_class, &constants, span,
+                              first, run, &scratch, &sum, unroll);
+        sigmoid_phase_run(PHASE_END, tier, kind, direction, gamma_class, &constants, span,
+                          first, run, &scratch, &sum, unroll);
         vsum_fold(&sum);
     }
     span->sum = vsum_total(&sum);

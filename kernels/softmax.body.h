@@ -33,12 +33,25 @@ FOCAL_BODY float softmax_max(const float *row, size_t classes) {
     return vf_max_lanes(most);
 }
 
+/* The bounds of a row's exponents: logits below `least` have exp(x - max) = 0 and are raised to
+ * it, so that the distance and its low part stay finite. The second term keeps `least` apart
+ * from a `most` whose spacing exceeds 200. */
+typedef struct {
+    vf most, least;
+} softmax_range;
+
+FOCAL_BODY softmax_range softmax_row_range(float row_max) {
+    float scaled = fabsf(row_max) * 0x1p-20F;
+    return (softmax_range){vf_set(row_max),
+                           vf_set(row_max - (scaled > 200.0F ? scaled : 200.0F))};
+}
+
 FOCAL_BODY void softmax_step(focal_kernel_tier tier, focal_kernel_direction direction,
-                             const float *row, float *gradient, vf most, size_t label, size_t i,
-                             size_t count, vsum *sum) {
+                             const float *row, float *gradient, const softmax_range *range,
+                             size_t label, size_t i, size_t count, vsum *sum) {
     bool whole = count == FOCAL_STEP;
     vf x = whole ? vf_load(row + i) : vf_load_n(row + i, count);
-    vf e = exp_pair(tier, difference(x, most));
+    vf e = exp_pair(tier, difference(vf_max(range->least, x), range->most));
     if (direction != KERNEL_LOSS && whole)
         vf_store(gradient + i, e);
     else if (direction != KERNEL_LOSS)
@@ -54,39 +67,42 @@ FOCAL_BODY void softmax_step(focal_kernel_tier tier, focal_kernel_direction dire
 FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction direction,
                                  const float *row, float *gradient, float row_max, size_t label,
                                  size_t classes, size_t unroll) {
-    vf most = vf_set(row_max);
+    softmax_range range = softmax_row_range(row_max);
     vsum sum = vsum_zero();
     for (size_t run = 0; run < classes; run += SUM_RUN) {
         size_t end = run + SUM_RUN < classes ? run + SUM_RUN : classes;
         size_t i = run;
         for (; i + unroll <= end; i += unroll)
             for (size_t k = 0; k < unroll; k += FOCAL_STEP)
-                softmax_step(tier, direction, row, gradient, most, label, i + k, FOCAL_STEP,
+                softmax_step(tier, direction, row, gradient, &range, label, i + k, FOCAL_STEP,
                              &sum);
-        for (; i + FOCAL_STEP <= end; i += FOCAL_STEP)
-            softmax_step(tier, direction, row, gradient, most, label, i, FOCAL_STEP, &sum);
-        if (i < end)
-            softmax_step(tier, direction, row, gradient, most, label, i, end - i, &sum);
+        for (; i < end; i += FOCAL_STEP) {
+            size_t left = end - i < FOCAL_STEP ? end - i : FOCAL_STEP;
+            softmax_step(tier, direction, row, gradient, &range, label, i, left, &sum);
+        }
         vsum_fold(&sum);
     }
     return vsum_total(&sum);
 }
 
 /* The row arithmetic for rows r ... r + 7 of a group. */
-FOCAL_BODY void softmax_row_step(focal_gamma_class gamma_class, const focal_span *span,
-                                 softmax_rows *rows, size_t r) {
+FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma_class,
+                                 const focal_span *span, softmax_rows *rows, size_t r) {
     vd one = vd_set(1.0), zero = vd_set(0.0);
     vd gamma = vd_set(span->gamma);
     vd distance = vd_load(rows->label_distance + r);
     vd others = vd_load(rows->others + r);
-    vd label = vd_sleef_exp(distance);
+    vd label = exp_negative_f64(tier, distance);
     vd total = vd_add(label, others);
     vd q = vd_div(others, total);
     vd p = vd_div(label, total);
-    /* Two forms of -log p_t, each without cancellation on its side. */
-    vd near = vd_sleef_log1p(vd_div(others, label));
-    vd far = vd_sub(vd_sleef_log(total), distance);
-    vd cross_entropy = vd_select(vdm_lt(label, others), far, near);
+    /* Two forms of -log p_t, each without cancellation on its side. Where the others weigh no
+     * more than the label, the label is the maximum, so its weight is 1 and their ratio is
+     * `others`. */
+    vdm is_far = vdm_lt(label, others);
+    vd near = log1p_unit_f64(tier, others, q);
+    vd far = vd_sub(log_f64(tier, total), distance);
+    vd cross_entropy = vd_select(is_far, far, near);
 
     vd power = one;
     if (gamma_class == KERNEL_G1)
@@ -96,7 +112,7 @@ FOCAL_BODY void softmax_row_step(focal_gamma_class gamma_class, const focal_span
     else if (gamma_class == KERNEL_GH)
         power = power_half_steps_f64(q, span->half_steps);
     else if (gamma_class == KERNEL_GX)
-        power = vd_sleef_pow(q, gamma);
+        power = power_f64(tier, q, gamma);
     vd weighted = vd_mul(vd_set(span->alpha_positive), power);
     vd_store(rows->loss + r, vd_mul(weighted, cross_entropy));
 
@@ -143,7 +159,7 @@ FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
         for (size_t r = group; r % 8 != 0; r++)
             rows.label_distance[r] = rows.others[r] = 0.0;
         for (size_t r = 0; r < group; r += 8)
-            softmax_row_step(gamma_class, span, &rows, r);
+            softmax_row_step(tier, gamma_class, span, &rows, r);
         for (size_t r = 0; r < group; r++) {
             total += rows.loss[r];
             if (direction != KERNEL_GRADIENT && span->row_loss)

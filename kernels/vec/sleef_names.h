@@ -11,11 +11,11 @@
 #include "config.h"
 
 #if FOCAL_SLEEF_FINZ
-# define FOCAL_SLEEF(function)          Sleef_finz_##function
-# define FOCAL_SLEEF_PORTABLE(function) Sleef_cinz_##function
+#define FOCAL_SLEEF(function)          Sleef_finz_##function
+#define FOCAL_SLEEF_PORTABLE(function) Sleef_cinz_##function
 #else
-# define FOCAL_SLEEF(function)          Sleef_##function
-# define FOCAL_SLEEF_PORTABLE(function) Sleef_##function
+#define FOCAL_SLEEF(function)          Sleef_##function
+#define FOCAL_SLEEF_PORTABLE(function) Sleef_##function
 #endif
 
 #endif

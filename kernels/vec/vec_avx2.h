@@ -4,6 +4,7 @@
 #define FOCAL_VEC_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -137,6 +138,9 @@ FOCAL_INLINE vm vm_load_u8_n(const uint8_t *p, size_t n) {
     memcpy(padded, p, n);
     return vm_load_u8(padded);
 }
+FOCAL_INLINE bool vm_all(vm m) {
+    return _mm256_movemask_ps(_mm256_and_ps(m.low, m.high)) == 0xFF;
+}
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm256_blendv_ps(b.low, a.low, m.low),
                 _mm256_blendv_ps(b.high, a.high, m.high)};
@@ -196,6 +200,33 @@ FOCAL_INLINE vd vd_sqrt(vd a) {
 }
 FOCAL_INLINE vd vd_min(vd a, vd b) {
     return (vd){_mm256_min_pd(a.low, b.low), _mm256_min_pd(a.high, b.high)};
+}
+FOCAL_INLINE vd vd_max(vd a, vd b) {
+    return (vd){_mm256_max_pd(a.low, b.low), _mm256_max_pd(a.high, b.high)};
+}
+FOCAL_INLINE __m256d avx2_pow2_scale64(__m256d a, __m256d magic) {
+    __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(magic), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), exponent));
+}
+FOCAL_INLINE vd vd_pow2_scale(vd a, vd magic) {
+    return (vd){avx2_pow2_scale64(a.low, magic.low), avx2_pow2_scale64(a.high, magic.high)};
+}
+/* The biased exponent becomes the low mantissa bits of 2^52, which is subtracted again. */
+FOCAL_INLINE __m256d avx2_exponent(__m256d a) {
+    __m256i biased = _mm256_srli_epi64(_mm256_castpd_si256(a), 52);
+    __m256d shift = _mm256_set1_pd(0x1p52);
+    return _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(biased), shift),
+                         _mm256_set1_pd(0x1p52 + 1023.0));
+}
+FOCAL_INLINE vd vd_exponent(vd a) {
+    return (vd){avx2_exponent(a.low), avx2_exponent(a.high)};
+}
+FOCAL_INLINE __m256d avx2_mantissa(__m256d a) {
+    __m256d bits = _mm256_castsi256_pd(_mm256_set1_epi64x(0x000FFFFFFFFFFFFF));
+    return _mm256_or_pd(_mm256_and_pd(a, bits), _mm256_set1_pd(1.0));
+}
+FOCAL_INLINE vd vd_mantissa(vd a) {
+    return (vd){avx2_mantissa(a.low), avx2_mantissa(a.high)};
 }
 FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     return (vdm){_mm256_cmp_pd(a.low, b.low, _CMP_LT_OQ),

@@ -5,6 +5,7 @@
 #define FOCAL_VEC_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -105,6 +106,9 @@ FOCAL_INLINE vm vm_load_u8_n(const uint8_t *p, size_t n) {
     __m128i bytes = _mm_maskz_loadu_epi8(avx512_mask16(n), p);
     return (vm){_mm_test_epi8_mask(bytes, bytes)};
 }
+FOCAL_INLINE bool vm_all(vm m) {
+    return m.all == 0xFFFF;
+}
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm512_mask_blend_ps(m.all, b.all, a.all)};
 }
@@ -157,6 +161,23 @@ FOCAL_INLINE vd vd_sqrt(vd a) {
 }
 FOCAL_INLINE vd vd_min(vd a, vd b) {
     return (vd){_mm512_min_pd(a.all, b.all)};
+}
+FOCAL_INLINE vd vd_max(vd a, vd b) {
+    return (vd){_mm512_max_pd(a.all, b.all)};
+}
+FOCAL_INLINE vd vd_pow2_scale(vd a, vd magic) {
+    __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(magic.all), 52);
+    return (vd){_mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a.all), exponent))};
+}
+/* Not getexp and getmant: their results for 0 and infinity differ from the other rows'. */
+FOCAL_INLINE vd vd_exponent(vd a) {
+    __m512i biased = _mm512_srli_epi64(_mm512_castpd_si512(a.all), 52);
+    return (vd){_mm512_sub_pd(_mm512_or_pd(_mm512_castsi512_pd(biased), _mm512_set1_pd(0x1p52)),
+                              _mm512_set1_pd(0x1p52 + 1023.0))};
+}
+FOCAL_INLINE vd vd_mantissa(vd a) {
+    __m512d bits = _mm512_castsi512_pd(_mm512_set1_epi64(0x000FFFFFFFFFFFFF));
+    return (vd){_mm512_or_pd(_mm512_and_pd(a.all, bits), _mm512_set1_pd(1.0))};
 }
 FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     return (vdm){_mm512_cmp_pd_mask(a.all, b.all, _CMP_LT_OQ)};

@@ -14,7 +14,7 @@
  * vocabulary whose operations are so slow that the branches do not matter may define FOCAL_BODY
  * otherwise, and spare the compiler a hundred copies. */
 #ifndef FOCAL_BODY
-# define FOCAL_BODY static inline __attribute__((always_inline, unused))
+#define FOCAL_BODY static inline __attribute__((always_inline, unused))
 #endif
 
 #endif

@@ -4,6 +4,7 @@
 #define FOCAL_VEC_NEON_H
 
 #include <arm_neon.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -105,8 +106,8 @@ FOCAL_INLINE vf vf_neg(vf a) {
 }
 FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
 #define F(i)                                                                                   \
- vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a.part[i]),                             \
-                                 vshlq_n_u32(vreinterpretq_u32_f32(magic.part[i]), 23)))
+    vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a.part[i]),                          \
+                                    vshlq_n_u32(vreinterpretq_u32_f32(magic.part[i]), 23)))
     return EACH(vf, F);
 #undef F
 }
@@ -155,6 +156,11 @@ FOCAL_INLINE vm vm_load_u8_n(const uint8_t *p, size_t n) {
     uint8_t padded[16] = {0};
     memcpy(padded, p, n);
     return vm_load_u8(padded);
+}
+FOCAL_INLINE bool vm_all(vm m) {
+    uint32x4_t both =
+        vandq_u32(vandq_u32(m.part[0], m.part[1]), vandq_u32(m.part[2], m.part[3]));
+    return vminvq_u32(both) != 0;
 }
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
 #define F(i) vbslq_f32(m.part[i], a.part[i], b.part[i])
@@ -233,6 +239,37 @@ FOCAL_INLINE vd vd_sqrt(vd a) {
 }
 FOCAL_INLINE vd vd_min(vd a, vd b) {
 #define F(i) vbslq_f64(vcltq_f64(a.part[i], b.part[i]), a.part[i], b.part[i])
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_max(vd a, vd b) {
+#define F(i) vbslq_f64(vcgtq_f64(a.part[i], b.part[i]), a.part[i], b.part[i])
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_pow2_scale(vd a, vd magic) {
+#define F(i)                                                                                   \
+    vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(a.part[i]),                          \
+                                    vshlq_n_u64(vreinterpretq_u64_f64(magic.part[i]), 52)))
+    return EACH(vd, F);
+#undef F
+}
+/* The biased exponent becomes the low mantissa bits of 2^52, which is subtracted again. */
+FOCAL_INLINE vd vd_exponent(vd a) {
+    uint64x2_t shift = vreinterpretq_u64_f64(vdupq_n_f64(0x1p52));
+    float64x2_t offset = vdupq_n_f64(0x1p52 + 1023.0);
+#define F(i)                                                                                   \
+    vsubq_f64(vreinterpretq_f64_u64(                                                           \
+                  vorrq_u64(vshrq_n_u64(vreinterpretq_u64_f64(a.part[i]), 52), shift)),        \
+              offset)
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_mantissa(vd a) {
+    uint64x2_t bits = vdupq_n_u64(0x000FFFFFFFFFFFFF);
+    uint64x2_t one = vreinterpretq_u64_f64(vdupq_n_f64(1.0));
+#define F(i)                                                                                   \
+    vreinterpretq_f64_u64(vorrq_u64(vandq_u64(vreinterpretq_u64_f64(a.part[i]), bits), one))
     return EACH(vd, F);
 #undef F
 }

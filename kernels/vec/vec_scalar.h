@@ -6,35 +6,36 @@
 #define FOCAL_VEC_SCALAR_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #ifndef FOCAL_SCALAR_FMA
-# error "define FOCAL_SCALAR_FMA as 0 or 1 before including vec_scalar.h"
+#error "define FOCAL_SCALAR_FMA as 0 or 1 before including vec_scalar.h"
 #endif
 
 /* sleef.h declares its scalar functions with FMA only under this macro of <math.h>, which gcc's
  * flags define and clang's do not. */
 #if FOCAL_SCALAR_FMA && !defined(FP_FAST_FMA)
-# define FP_FAST_FMA 1
+#define FP_FAST_FMA 1
 #endif
 
 /* One copy of each body, its constant arguments passed at run time: fully specialised, these
  * rows took gcc minutes to compile. */
 #ifdef __clang__
-# define FOCAL_BODY static __attribute__((noinline, unused))
+#define FOCAL_BODY static __attribute__((noinline, unused))
 #else
-# define FOCAL_BODY static __attribute__((noinline, noclone, unused))
+#define FOCAL_BODY static __attribute__((noinline, noclone, unused))
 #endif
 
 #include "sleef_names.h"
 #include "vec_common.h"
 
 #if FOCAL_SCALAR_FMA
-# define SCALAR_SLEEF(function) FOCAL_SLEEF(function##purecfma)
+#define SCALAR_SLEEF(function) FOCAL_SLEEF(function##purecfma)
 #else
-# define SCALAR_SLEEF(function) FOCAL_SLEEF_PORTABLE(function##purec)
+#define SCALAR_SLEEF(function) FOCAL_SLEEF_PORTABLE(function##purec)
 #endif
 
 typedef struct {
@@ -51,10 +52,10 @@ typedef struct {
 } vdm;
 
 #define EACH(result, type, lanes, expression)                                                  \
- type result;                                                                                  \
- for (size_t i = 0; i < (lanes); i++)                                                          \
-  (result).lane[i] = (expression);                                                             \
- return result
+    type result;                                                                               \
+    for (size_t i = 0; i < (lanes); i++)                                                       \
+        (result).lane[i] = (expression);                                                       \
+    return result
 
 /* Without FMA: the product of two floats is exact in double, so the compensated sums of the
  * bodies still see its low part; only the rounding of the sum differs from a fused operation.
@@ -145,6 +146,12 @@ FOCAL_INLINE vm vm_load_u8(const uint8_t *p) {
 FOCAL_INLINE vm vm_load_u8_n(const uint8_t *p, size_t n) {
     EACH(r, vm, 16, i < n && p[i] != 0);
 }
+FOCAL_INLINE bool vm_all(vm m) {
+    uint8_t all = 1;
+    for (size_t i = 0; i < 16; i++)
+        all &= m.lane[i];
+    return all;
+}
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     EACH(r, vf, 16, m.lane[i] ? a.lane[i] : b.lane[i]);
 }
@@ -197,6 +204,31 @@ FOCAL_INLINE vd vd_sqrt(vd a) {
 }
 FOCAL_INLINE vd vd_min(vd a, vd b) {
     EACH(r, vd, 8, a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]);
+}
+FOCAL_INLINE vd vd_max(vd a, vd b) {
+    EACH(r, vd, 8, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]);
+}
+FOCAL_INLINE uint64_t scalar_bits64(double a) {
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+FOCAL_INLINE double scalar_from_bits64(uint64_t bits) {
+    double a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+FOCAL_INLINE vd vd_pow2_scale(vd a, vd magic) {
+    EACH(r, vd, 8,
+         scalar_from_bits64(scalar_bits64(a.lane[i]) + (scalar_bits64(magic.lane[i]) << 52)));
+}
+FOCAL_INLINE vd vd_exponent(vd a) {
+    EACH(r, vd, 8, (double)(scalar_bits64(a.lane[i]) >> 52) - 1023.0);
+}
+FOCAL_INLINE vd vd_mantissa(vd a) {
+    EACH(r, vd, 8,
+         scalar_from_bits64((scalar_bits64(a.lane[i]) & 0x000FFFFFFFFFFFFF) |
+                            scalar_bits64(1.0)));
 }
 FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     EACH(r, vdm, 8, a.lane[i] < b.lane[i]);
