@@ -97,7 +97,7 @@ static int64_t mark_labels(const focal_plan *plan, const focal_buffers *buffers,
 }
 
 static int64_t count_ones(const uint8_t *binary, size_t count) {
-    int64_t ones = 0;
+    uint32_t ones = 0; /* a block's worth at most; narrow, so that compilers vectorise it */
     for (size_t i = 0; i < count; i++)
         ones += binary[i];
     return ones;
@@ -206,23 +206,27 @@ static int64_t find_bad_label(const focal_plan *plan, const focal_buffers *buffe
     return -1;
 }
 
+/* The first element in [start, start + count) that is neither 0 nor 1, else -1. */
+static int64_t find_bad_element(const uint8_t *targets, size_t start, size_t count) {
+    uint8_t all = 0;
+    for (size_t i = start; i < start + count; i++)
+        all |= targets[i];
+    for (size_t i = start; all > 1; i++)
+        if (targets[i] > 1)
+            return (int64_t)i;
+    return -1;
+}
+
 static int64_t find_bad_binary(const focal_plan *plan, const focal_buffers *buffers,
                                const block_place *place) {
-    const uint8_t *targets = buffers->targets;
-    for (size_t r = 0; r < place->rows; r++) {
-        size_t start = element(place, plan->problem.targets_stride) +
-                       r * (size_t)plan->problem.targets_stride;
-        uint8_t all = 0;
-        for (size_t c = 0; c < place->width; c++)
-            all |= targets[start + c];
-        if (all <= 1)
-            continue;
-        size_t c = 0;
-        while (targets[start + c] <= 1)
-            c++;
-        return (int64_t)(start + c);
-    }
-    return -1;
+    int64_t stride = plan->problem.targets_stride;
+    size_t start = element(place, stride);
+    if (is_contiguous(place, stride))
+        return find_bad_element(buffers->targets, start, place->rows * place->width);
+    int64_t bad = -1;
+    for (size_t r = 0; r < place->rows && bad < 0; r++)
+        bad = find_bad_element(buffers->targets, start + r * (size_t)stride, place->width);
+    return bad;
 }
 
 int64_t focal_blocks_find_bad(const focal_plan *plan, const focal_buffers *buffers,

@@ -14,18 +14,18 @@
  * fused multiply-add in scalar and in vector registers, on x86 (FMA3) and on Arm (part of
  * floating point). */
 #define FOCAL_CPU_FEATURES(X)                                                                  \
- X(SSE2, "sse2")                                                                               \
- X(AVX, "avx")                                                                                 \
- X(FMA, "fma")                                                                                 \
- X(F16C, "f16c")                                                                               \
- X(AVX2, "avx2")                                                                               \
- X(AVX512F, "avx512f")                                                                         \
- X(AVX512DQ, "avx512dq")                                                                       \
- X(AVX512BW, "avx512bw")                                                                       \
- X(AVX512VL, "avx512vl")                                                                       \
- X(NEON, "neon")                                                                               \
- X(SVE, "sve")                                                                                 \
- X(SVE2, "sve2")
+    X(SSE2, "sse2")                                                                            \
+    X(AVX, "avx")                                                                              \
+    X(FMA, "fma")                                                                              \
+    X(F16C, "f16c")                                                                            \
+    X(AVX2, "avx2")                                                                            \
+    X(AVX512F, "avx512f")                                                                      \
+    X(AVX512DQ, "avx512dq")                                                                    \
+    X(AVX512BW, "avx512bw")                                                                    \
+    X(AVX512VL, "avx512vl")                                                                    \
+    X(NEON, "neon")                                                                            \
+    X(SVE, "sve")                                                                              \
+    X(SVE2, "sve2")
 
 enum {
 #define X(name, text) FOCAL_CPU_INDEX_##name,

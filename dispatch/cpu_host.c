@@ -6,7 +6,7 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 
-# include <cpuid.h>
+#include <cpuid.h>
 
 static void read_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {
     (void)context;
@@ -31,10 +31,10 @@ static const focal_cpu_reader host_reader = {
 
 #else /* not x86 */
 
-# if defined(__linux__)
+#if defined(__linux__)
 
-#  include <stdio.h>
-#  include <string.h>
+#include <stdio.h>
+#include <string.h>
 
 /* One word of one file of the first core's cache directory; returns whether it was there. */
 static int read_cache_word(unsigned index, const char *name, char word[32]) {
@@ -79,10 +79,10 @@ static uint32_t read_cache(void *context, unsigned level) {
     return 0;
 }
 
-# elif defined(__APPLE__)
+#elif defined(__APPLE__)
 
-#  include <sys/sysctl.h>
-#  include <sys/types.h>
+#include <sys/sysctl.h>
+#include <sys/types.h>
 
 /* The fast cores' caches where the system distinguishes cores, else the machine's. */
 static uint32_t read_cache(void *context, unsigned level) {
@@ -111,13 +111,13 @@ static void read_brand(void *context, char *out, size_t size) {
     }
 }
 
-# endif
+#endif
 
-# if defined(__aarch64__)
+#if defined(__aarch64__)
 
-#  if defined(__linux__)
+#if defined(__linux__)
 
-#   include <sys/auxv.h>
+#include <sys/auxv.h>
 
 static uint64_t read_hwcap(void *context, unsigned which) {
     (void)context;
@@ -131,7 +131,7 @@ static uint64_t read_midr(void *context) {
     return value;
 }
 
-#  else
+#else
 
 /* No other system tells in this way; floating point and NEON are the baseline of all their
  * ABIs. */
@@ -140,25 +140,25 @@ static uint64_t read_hwcap(void *context, unsigned which) {
     return which == 1 ? 0x3 : 0;
 }
 
-#  endif
-# endif
+#endif
+#endif
 
 static const focal_cpu_reader host_reader = {
-# if defined(__aarch64__)
+#if defined(__aarch64__)
     .arch = FOCAL_CPU_ARCH_ARM64,
     .hwcap = read_hwcap,
-#  if defined(__linux__)
+#if defined(__linux__)
     .midr = read_midr,
-#  endif
-# else
+#endif
+#else
     .arch = FOCAL_CPU_ARCH_OTHER,
-# endif
-# if defined(__linux__) || defined(__APPLE__)
+#endif
+#if defined(__linux__) || defined(__APPLE__)
     .cache = read_cache,
-# endif
-# if defined(__APPLE__)
+#endif
+#if defined(__APPLE__)
     .brand = read_brand,
-# endif
+#endif
 };
 
 #endif /* not x86 */

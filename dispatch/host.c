@@ -17,11 +17,11 @@ const char *focal_version(void) {
 }
 
 #if defined(__clang__)
-# define COMPILER "clang " __clang_version__
+#define COMPILER "clang " __clang_version__
 #elif defined(__GNUC__)
-# define COMPILER "gcc " __VERSION__
+#define COMPILER "gcc " __VERSION__
 #else
-# define COMPILER "unknown"
+#define COMPILER "unknown"
 #endif
 
 #define FOCAL_ISA_ROW(isa, needs) +1

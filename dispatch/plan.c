@@ -51,11 +51,11 @@ static const focal_kernel *find_kernel(const focal_kernel_table *table,
     if (gradient)
         direction = loss ? KERNEL_BOTH : KERNEL_GRADIENT;
     focal_gamma_class class = gamma_class(problem->gamma);
+    focal_kernel_tier tier = problem->tier == FOCAL_TIER_SLEEF ? KERNEL_SLEEF : KERNEL_FAST;
     for (size_t i = 0; i < table->count; i++) {
         const focal_kernel *kernel = &table->kernels[i];
         if (kernel->op == op && kernel->target == target && kernel->direction == direction &&
-            kernel->gamma_class == class && kernel->tier == KERNEL_SLEEF &&
-            kernel->unroll == unroll)
+            kernel->gamma_class == class && kernel->tier == tier && kernel->unroll == unroll)
             return kernel;
     }
     return NULL;

@@ -6,8 +6,8 @@
 const char *focal_status_name(focal_status status) {
     switch (status) {
 #define STATUS_NAME(name, value, text)                                                         \
- case name:                                                                                    \
-  return #name;
+    case name:                                                                                 \
+        return #name;
         FOCAL_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
     }
@@ -17,12 +17,25 @@ const char *focal_status_name(focal_status status) {
 const char *focal_status_text(focal_status status) {
     switch (status) {
 #define STATUS_TEXT(name, value, text)                                                         \
- case name:                                                                                    \
-  return text;
+    case name:                                                                                 \
+        return text;
         FOCAL_STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT
     }
     return "unknown status";
+}
+
+const char *focal_tier_name(focal_tier tier) {
+    switch (tier) {
+#define TIER_NAME(name, value, text, description)                                              \
+    case name:                                                                                 \
+        return text;
+        FOCAL_TIER_LIST(TIER_NAME)
+#undef TIER_NAME
+    case FOCAL_TIER_DEFAULT:
+        return focal_tier_name(FOCAL_TIER_FAST);
+    }
+    return "unknown tier";
 }
 
 focal_status focal_fail(focal_error *error, focal_status status, const char *field,

@@ -50,9 +50,9 @@ extern "C" {
 /* Default visibility for what this header declares; everything else in the library is hidden.
  */
 #if defined(__GNUC__)
-# define FOCAL_API __attribute__((visibility("default")))
+#define FOCAL_API __attribute__((visibility("default")))
 #else
-# define FOCAL_API
+#define FOCAL_API
 #endif
 
 /* "0.1.0": of the library that runs, which may be newer than this header. Static storage. */
@@ -62,21 +62,21 @@ FOCAL_API const char *focal_version(void);
 
 /* Every outcome: name, value, text. Values never change meaning. Zero is success. */
 #define FOCAL_STATUS_LIST(X)                                                                   \
- X(FOCAL_OK, 0, "success")                                                                     \
- X(FOCAL_E_NULL, -1, "a required pointer is NULL")                                             \
- X(FOCAL_E_STRUCT, -2, "a struct_size is not that of a known version")                         \
- X(FOCAL_E_VALUE, -3, "a field has a value outside its range")                                 \
- X(FOCAL_E_OVERFLOW, -4, "the sizes multiply to more than memory can hold")                    \
- X(FOCAL_E_UNSUPPORTED, -5, "a combination of fields that does not exist")                     \
- X(FOCAL_E_STRIDE, -6, "a stride is smaller than its row")                                     \
- X(FOCAL_E_ALIGNMENT, -7, "a pointer is not aligned to its element type")                      \
- X(FOCAL_E_OVERLAP, -8, "an output overlaps another buffer")                                   \
- X(FOCAL_E_LABEL, -9, "a label is out of range")                                               \
- X(FOCAL_E_TARGET, -10, "a 0/1 target has another value")                                      \
- X(FOCAL_E_MEMORY, -11, "memory could not be allocated")                                       \
- X(FOCAL_E_ISA, -12, "the instruction set is unknown, not built, or not usable here")          \
- X(FOCAL_E_LATE, -13, "the cap must be set before the first plan is created")                  \
- X(FOCAL_E_RANGE, -14, "a task range reaches outside the plan")
+    X(FOCAL_OK, 0, "success")                                                                  \
+    X(FOCAL_E_NULL, -1, "a required pointer is NULL")                                          \
+    X(FOCAL_E_STRUCT, -2, "a struct_size is not that of a known version")                      \
+    X(FOCAL_E_VALUE, -3, "a field has a value outside its range")                              \
+    X(FOCAL_E_OVERFLOW, -4, "the sizes multiply to more than memory can hold")                 \
+    X(FOCAL_E_UNSUPPORTED, -5, "a combination of fields that does not exist")                  \
+    X(FOCAL_E_STRIDE, -6, "a stride is smaller than its row")                                  \
+    X(FOCAL_E_ALIGNMENT, -7, "a pointer is not aligned to its element type")                   \
+    X(FOCAL_E_OVERLAP, -8, "an output overlaps another buffer")                                \
+    X(FOCAL_E_LABEL, -9, "a label is out of range")                                            \
+    X(FOCAL_E_TARGET, -10, "a 0/1 target has another value")                                   \
+    X(FOCAL_E_MEMORY, -11, "memory could not be allocated")                                    \
+    X(FOCAL_E_ISA, -12, "the instruction set is unknown, not built, or not usable here")       \
+    X(FOCAL_E_LATE, -13, "the cap must be set before the first plan is created")               \
+    X(FOCAL_E_RANGE, -14, "a task range reaches outside the plan")
 
 typedef enum focal_status {
 #define FOCAL_STATUS_ENUM(name, value, text) name = value,
@@ -99,7 +99,7 @@ typedef struct focal_error {
     char message[232];
 } focal_error;
 #define FOCAL_ERROR_INIT                                                                       \
- { sizeof(focal_error), FOCAL_OK, "", -1, "" }
+    { sizeof(focal_error), FOCAL_OK, "", -1, "" }
 
 /* ---- The problem ------------------------------------------------------------------------- */
 
@@ -129,11 +129,21 @@ typedef enum focal_alpha_mode {
                                between; softmax: alpha for every row */
 } focal_alpha_mode;
 
-/* A tier fixes the arithmetic and with it the bits; nothing else does. */
+/* A tier fixes the arithmetic and with it the bits; nothing else does. Name, value, text, what
+ * it is. Zero stands for FOCAL_TIER_FAST. */
+#define FOCAL_TIER_LIST(X)                                                                     \
+    X(FOCAL_TIER_SLEEF, 1, "sleef", "exp, log1p and pow by SLEEF's deterministic functions")   \
+    X(FOCAL_TIER_FAST, 2, "fast", "the library's own functions, fused with each other")
+
 typedef enum focal_tier {
-    FOCAL_TIER_DEFAULT = 0, /* today: FOCAL_TIER_SLEEF */
-    FOCAL_TIER_SLEEF = 1,   /* exp, log1p and pow by SLEEF's deterministic functions */
+    FOCAL_TIER_DEFAULT = 0,
+#define FOCAL_TIER_ENUM(name, value, text, description) name = value,
+    FOCAL_TIER_LIST(FOCAL_TIER_ENUM)
+#undef FOCAL_TIER_ENUM
 } focal_tier;
+
+/* "fast", also for FOCAL_TIER_DEFAULT; "unknown tier" for a number that is none. Static. */
+FOCAL_API const char *focal_tier_name(focal_tier tier);
 
 /* Wanted results, OR-ed. */
 enum {
@@ -249,7 +259,7 @@ typedef struct focal_sums {
         positives; /* labels: rows with a positive class; 0/1 targets: their ones; dense: 0 */
 } focal_sums;
 #define FOCAL_SUMS_INIT                                                                        \
- { sizeof(focal_sums), 0.0, 0, 0 }
+    { sizeof(focal_sums), 0.0, 0, 0 }
 
 /* The caller's parallel loop. `run` calls task(argument, i) exactly once for each i in
  * [0, tasks), in any order, on any threads, and returns when all are done and their writes are

@@ -11,7 +11,7 @@
 #include "focal.h"
 
 #ifndef _OPENMP
-# error "focal_openmp.h needs OpenMP: compile with -fopenmp"
+#error "focal_openmp.h needs OpenMP: compile with -fopenmp"
 #endif
 #include <omp.h>
 
