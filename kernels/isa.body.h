@@ -4,6 +4,7 @@
 #error "define FOCAL_ISA as the row's name of isas.def before including isa.body.h"
 #endif
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 

@@ -2,27 +2,30 @@
  *
  * Contract, per logit x with target t (S1, the soft-target reading of torchvision):
  *     p = sigmoid(x), q = 1 - p_t = p (1 - t) + (1 - p) t, BCE = softplus(x) - x t
- *     loss     = alpha_t q^gamma BCE                                            (paper eq. 5)
+ *     loss     = alpha_t q^gamma BCE                                             (paper eq. 5)
  *     gradient = alpha_t [q^gamma (p - t) + gamma q^(gamma-1) p (1-p) (1-2t) BCE]
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
- * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element
- * alone; infinite x gives the limit. Traffic: 4 bytes of logit, 4 (dense) or 1 (binary) of
- * target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
- * in phases, because the whole chain (exp, division, log1p, products) is longer than
- * out-of-order hardware can overlap.
+ * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element alone;
+ * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense) or 1 (binary)
+ * of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
+ * in phases: the whole chain (exp, division, log1p, products) is longer than out-of-order hardware
+ * can overlap.
  *
- * With e = exp(-|x|) everything is a sum of terms of one sign, so nothing cancels for hard
- * targets: smaller = e / (1 + e) and larger = 1 - smaller are p and 1 - p in some order, wrong
- * = the weight of the side that x speaks against (1 - t for x > 0, else t), q = wrong larger +
- * (1 - wrong) smaller,  BCE = log1p(e) + wrong |x|, and, with sign = the sign of x and slope =
- * 2 wrong - 1, gradient = sign alpha_t [q^gamma (wrong - smaller) + gamma q^(gamma-1) larger
- * smaller slope BCE]. Every expression has the same value in the dense and the binary form when
- * t is 0 or 1. */
+ * With e = exp(-|x|) everything is a sum of terms of one sign, so nothing cancels for hard targets:
+ *     smaller = e / (1 + e) and larger = 1 - smaller are p and 1 - p in some order,
+ *     wrong   = the weight of the side that x speaks against (1 - t for x > 0, else t),
+ *     q       = wrong larger + (1 - wrong) smaller,
+ *     BCE     = log1p(e) + wrong |x|,
+ * and, with sign = the sign of x and slope = 2 wrong - 1,
+ *     gradient = sign alpha_t [q^gamma (wrong - smaller)
+ *                              + gamma q^(gamma-1) larger smaller slope BCE].
+ * Every expression has the same value in the dense and the binary form when t is 0 or 1. */
 
 /* The constants of a span, once per block. */
 typedef struct {
     vf alpha_positive, alpha_negative, gamma_high, gamma_low, upstream;
     uint32_t half_steps;
+    bool has_zero_alpha; /* alpha_t = 0 makes every loss 0, an infinite one too; NaN stays */
 } sigmoid_constants;
 
 /* One step's targets in the form both kinds share. */
@@ -80,7 +83,8 @@ FOCAL_BODY vf sigmoid_any_power(focal_kernel_tier tier, focal_kernel_target kind
     vf hard = sigmoid_hard_power(tier, constants, target->is_wrong, magnitude, log1p_e);
     if (kind == KERNEL_BINARY || vm_all(vm_xor(target->is_wrong, target->is_right)))
         return hard;
-    vf soft = vf_sleef_pow(q, constants->gamma_high);
+    vf soft =
+        vf_mul(vf_sleef_pow(q, constants->gamma_high), vf_sleef_pow(q, constants->gamma_low));
     return vf_select(target->is_wrong, hard, vf_select(target->is_right, hard, soft));
 }
 
@@ -157,12 +161,14 @@ FOCAL_BODY vf sigmoid_slope(focal_kernel_target kind, focal_gamma_class gamma_cl
                             const sigmoid_constants *constants, const sigmoid_target *target,
                             vf magnitude, vf log1p_e, vf smaller, vf q, vf power) {
     vf larger = vf_sub(vf_set(1.0F), smaller);
-    vf residual = kind == KERNEL_BINARY ? vf_select(target->is_wrong, larger, vf_neg(smaller))
-                                        : vf_sub(target->wrong, smaller);
+    /* Subtracted in both forms, so that where nothing is left both give +0. */
+    vf wrong = kind == KERNEL_BINARY ? vf_select(target->is_wrong, vf_set(1.0F), vf_set(0.0F))
+                                     : target->wrong;
+    vf residual = vf_sub(wrong, smaller);
     if (gamma_class == KERNEL_G0)
         return residual;
     /* FLT_MAX for an infinite |x| keeps smaller * BCE at its limit 0. */
-    vf finite = vf_min(magnitude, vf_set(0x1.fffffep127F));
+    vf finite = vf_min(magnitude, vf_set(FLT_MAX));
     vf bce = kind == KERNEL_BINARY
                  ? vf_select(target->is_wrong, vf_add(finite, log1p_e), log1p_e)
                  : vf_fma(target->wrong, finite, log1p_e);
@@ -223,6 +229,9 @@ FOCAL_BODY void sigmoid_phase_end(focal_kernel_tier tier, focal_kernel_target ki
                 ? vf_select(target.is_wrong, vf_add(magnitude, log1p_e), log1p_e)
                 : vf_select(target.is_right, log1p_e, vf_fma(target.wrong, magnitude, log1p_e));
         vf loss = vf_mul(target.alpha, vf_mul(power, bce));
+        if (constants->has_zero_alpha)
+            loss = vf_select(vm_eq(target.alpha, vf_set(0.0F)),
+                             vf_mul(target.alpha, vf_min(vf_set(FLT_MAX), magnitude)), loss);
         if (!whole)
             loss = vf_select(vm_first(at.count), loss, vf_set(0.0F));
         vsum_step(sum, loss);
@@ -294,6 +303,7 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
         .gamma_low = vf_set((float)(span->gamma - (double)gamma_high)),
         .upstream = vf_set(span->upstream),
         .half_steps = span->half_steps,
+        .has_zero_alpha = span->alpha_positive == 0.0 || span->alpha_negative == 0.0,
     };
     size_t count = span->rows * span->classes;
     sigmoid_scratch scratch;

@@ -114,11 +114,13 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     else if (gamma_class == KERNEL_GX)
         power = power_f64(tier, q, gamma);
     vd weighted = vd_mul(vd_set(span->alpha_positive), power);
-    vd_store(rows->loss + r, vd_mul(weighted, cross_entropy));
-
     /* -b = power (1 + gamma p_t (-log p_t) / q). As q -> 0, -log p_t / q -> 1; an infinite loss
-     * meets p_t = 0, whose product with it tends to 0. */
-    vd ratio = vd_div(vd_min(vd_set(0x1p1000), cross_entropy), q);
+     * meets p_t = 0, whose product with it tends to 0. The same cut keeps alpha = 0 from NaN.
+     */
+    vd finite = vd_min(vd_set(0x1p1000), cross_entropy);
+    vd_store(rows->loss + r,
+             vd_mul(weighted, span->alpha_positive == 0.0 ? finite : cross_entropy));
+    vd ratio = vd_div(finite, q);
     ratio = vd_select(vdm_lt(zero, q), ratio, one);
     vd slope = vd_mul(weighted, vd_fma(vd_mul(gamma, p), ratio, one));
     slope = vd_mul(slope, vd_set((double)span->upstream));
