@@ -26,16 +26,20 @@ FOCAL_BODY vf2 difference(vf a, vf b) {
     return (vf2){high, low};
 }
 
-/* exp(high + low) for high <= 0, |low| <= 2^-16 |high|, `low` finite; <= 0.9 ULP.
- * n = round(high / ln 2) by adding 1.5 * 2^23, whose last bits then hold n; r = high - n ln 2
- * with ln 2 in two floats; a polynomial of degree 6. The exponent is set to n + 64 and 2^-64
- * multiplied back, so that results below 2^-126 are rounded once, gradually, down to 0. Cut at
- * -104.5, where exp is below half the least subnormal. NaN passes the cut (second operand) and
- * comes back by adding high - high: through the integer addition alone its payload could turn
- * it finite. */
-FOCAL_BODY vf exp_fast(vf high, vf low) {
+/* What is left of an exponential: exp(a) = value * 2^-64, plus NaN if a is NaN. */
+typedef struct {
+    vf value;
+    vf nan; /* NaN or 0. The integer addition that makes `value` could turn NaN finite. */
+} scaled_exp;
+
+/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite; <= 0.9 ULP.
+ * n = round(high / ln 2) by adding 1.5 * 2^23, whose last bits then hold n; r = high - n ln 2 with
+ * ln 2 in two floats; a polynomial of degree 6. The factor 2^64 keeps full precision down to
+ * exp(-131), where the argument is cut: the value there is far below half the least subnormal. NaN
+ * passes the cut, being the second operand. */
+FOCAL_BODY scaled_exp exp_scaled(vf high, vf low) {
     vf shift = vf_set(0x1.8p23F + 64.0F);
-    vf a = vf_max(vf_set(-104.5F), high);
+    vf a = vf_max(vf_set(-131.0F), high);
     vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
     vf n = vf_sub(magic, shift);
     vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
@@ -47,7 +51,13 @@ FOCAL_BODY vf exp_fast(vf high, vf low) {
     p = vf_fma(p, r, vf_set(0x1.fffff8p-2F));
     p = vf_fma(p, r, vf_set(1.0F));
     p = vf_fma(p, r, vf_set(1.0F));
-    return vf_fma(vf_pow2_scale(p, magic), vf_set(0x1p-64F), vf_sub(a, a));
+    return (scaled_exp){vf_pow2_scale(p, magic), vf_sub(a, a)};
+}
+
+/* The same without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
+FOCAL_BODY vf exp_fast(vf high, vf low) {
+    scaled_exp e = exp_scaled(high, low);
+    return vf_fma(e.value, vf_set(0x1p-64F), e.nan);
 }
 
 /* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */

@@ -51,15 +51,25 @@ FOCAL_BODY void softmax_step(focal_kernel_tier tier, focal_kernel_direction dire
                              size_t label, size_t i, size_t count, vsum *sum) {
     bool whole = count == FOCAL_STEP;
     vf x = whole ? vf_load(row + i) : vf_load_n(row + i, count);
-    vf e = exp_pair(tier, difference(vf_max(range->least, x), range->most));
+    vf2 distance = difference(vf_max(range->least, x), range->most);
+    /* The fast tier sums exp * 2^64: where the label outweighs all others by e^87 and more, each of
+     * them is a subnormal that has lost its precision, and with it 1 - p_t would. */
+    vf e, term;
+    if (tier == KERNEL_FAST) {
+        scaled_exp scaled = exp_scaled(distance.high, distance.low);
+        term = vf_add(scaled.value, scaled.nan);
+        e = vf_mul(term, vf_set(0x1p-64F));
+    } else {
+        term = e = exp_pair(tier, distance);
+    }
     if (direction != KERNEL_LOSS && whole)
         vf_store(gradient + i, e);
     else if (direction != KERNEL_LOSS)
         vf_store_n(gradient + i, e, count);
     if (!whole)
-        e = vf_select(vm_first(count), e, vf_set(0.0F));
+        term = vf_select(vm_first(count), term, vf_set(0.0F));
     /* label - i wraps to a huge number when the label lies before this step: then no lane. */
-    vsum_step(sum, vf_select(vm_lane(label - i), vf_set(0.0F), e));
+    vsum_step(sum, vf_select(vm_lane(label - i), vf_set(0.0F), term));
 }
 
 /* Leaves exp(x - max) in the gradient row, if there is one, and returns the sum of the others.
@@ -82,7 +92,7 @@ FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction 
         }
         vsum_fold(&sum);
     }
-    return vsum_total(&sum);
+    return tier == KERNEL_FAST ? vsum_total(&sum) * 0x1p-64 : vsum_total(&sum);
 }
 
 /* The row arithmetic for rows r ... r + 7 of a group. */
