@@ -32,18 +32,20 @@ typedef struct {
     vf nan; /* NaN or 0. The integer addition that makes `value` could turn NaN finite. */
 } scaled_exp;
 
-/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite; <= 0.9 ULP.
+/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL; <= 0.9 ULP.
  * n = round(high / ln 2) by adding 1.5 * 2^23, whose last bits then hold n; r = high - n ln 2 with
  * ln 2 in two floats; a polynomial of degree 6. The factor 2^64 keeps full precision down to
  * exp(-131), where the argument is cut: the value there is far below half the least subnormal. NaN
  * passes the cut, being the second operand. */
-FOCAL_BODY scaled_exp exp_scaled(vf high, vf low) {
+FOCAL_BODY scaled_exp exp_scaled(vf high, const vf *low) {
     vf shift = vf_set(0x1.8p23F + 64.0F);
     vf a = vf_max(vf_set(-131.0F), high);
     vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
     vf n = vf_sub(magic, shift);
     vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
-    r = vf_add(vf_fma(n, vf_set(0x1.05c61p-29F), r), low);
+    r = vf_fma(n, vf_set(0x1.05c61p-29F), r);
+    if (low)
+        r = vf_add(r, *low);
     vf p = vf_set(0x1.6874b6p-10F);
     p = vf_fma(p, r, vf_set(0x1.123e84p-7F));
     p = vf_fma(p, r, vf_set(0x1.555b7cp-5F));
@@ -55,21 +57,21 @@ FOCAL_BODY scaled_exp exp_scaled(vf high, vf low) {
 }
 
 /* The same without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
-FOCAL_BODY vf exp_fast(vf high, vf low) {
+FOCAL_BODY vf exp_fast(vf high, const vf *low) {
     scaled_exp e = exp_scaled(high, low);
     return vf_fma(e.value, vf_set(0x1p-64F), e.nan);
 }
 
 /* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */
 FOCAL_BODY vf exp_negative(focal_kernel_tier tier, vf a) {
-    return tier == KERNEL_FAST ? exp_fast(a, vf_set(0.0F)) : vf_sleef_exp(a);
+    return tier == KERNEL_FAST ? exp_fast(a, NULL) : vf_sleef_exp(a);
 }
 
 /* exp(high + low) for high <= 0 and |low| <= 2^-16 |high|: the rounding error of an argument of
  * size 80 alone would cost 40 ULP. */
 FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {
     if (tier == KERNEL_FAST)
-        return exp_fast(a.high, a.low);
+        return exp_fast(a.high, &a.low);
     vf e = vf_sleef_exp(a.high);
     return vf_fma(e, a.low, e);
 }
