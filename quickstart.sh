@@ -90,7 +90,7 @@ build_release() {
     meson compile -C build
 }
 build_release >"$log" 2>&1 || { cat "$log" >&2 && die "the build failed, see above"; }
-tail -n 1 "$log"
+grep '^\[' "$log" | tail -n 1 || echo 'nothing to do: build/ is up to date'
 
 say "3/5 what libfocal sees of this machine"
 run_shown build/cli/focal info

@@ -251,28 +251,27 @@ part_avx512() {
 
 # The bound of every result by `focal verify`, then the same hash from every row with FMA.
 verify_everything() {
-    local focal=$work/gcc/cli/focal op gamma row hash first passed=0 failed=0
-    local rows
+    local focal=$work/gcc/cli/focal op gamma tier row hash first rows choice passed=0 failed=0
     mapfile -t rows < <("$focal" info | awk '$2 == "yes" && $3 == "yes" && $1 != "scalar" { print $1 }')
-    for op in sigmoid softmax; do
-        for gamma in 0 0.5 1 1.5 2 2.5 3 5; do
-            echo "--- $op, gamma $gamma"
-            if "$focal" verify --op $op --gamma $gamma --quiet; then
+    for choice in {sigmoid,softmax}:{fast,sleef}:{0,0.5,1,1.5,2,2.5,3,5}; do
+        IFS=: read -r op tier gamma <<<"$choice"
+        local arguments=(--op "$op" --tier "$tier" --gamma "$gamma" --quiet)
+        echo "--- ${arguments[*]}"
+        if "$focal" verify "${arguments[@]}"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+        fi
+        first=''
+        for row in "${rows[@]}"; do
+            hash=$("$focal" verify "${arguments[@]}" --isa "$row" --hash-only)
+            echo "$row: $hash"
+            : "${first:=$hash}"
+            if [ -n "$hash" ] && [ "$hash" = "$first" ]; then
                 passed=$((passed + 1))
             else
                 failed=$((failed + 1))
             fi
-            first=''
-            for row in "${rows[@]}"; do
-                hash=$("$focal" verify --op $op --gamma $gamma --isa "$row" --hash-only --quiet)
-                echo "$row: $hash"
-                : "${first:=$hash}"
-                if [ -n "$hash" ] && [ "$hash" = "$first" ]; then
-                    passed=$((passed + 1))
-                else
-                    failed=$((failed + 1))
-                fi
-            done
         done
     done
     echo "$passed passed, $failed failed"
@@ -294,6 +293,10 @@ has_avx512() {
 
 # ---- The run ----------------------------------------------------------------------------------
 
+# Whatever ends the run early, the last line says so in the usual form.
+finished=''
+trap '[ -n "$finished" ] || { complain "ended before all parts had run" && echo "0 passed, 1 failed"; }' EXIT
+
 set_up
 if [ -n "$emulate" ] || { [ -z "$partial" ] && ! has_avx512; }; then
     wants avx512 || parts+=(avx512)
@@ -305,4 +308,5 @@ for part in "${parts[@]}"; do
 done
 required_rows=$(sed -n 's/^FOCAL_ISA_ROW(\([a-z0-9]*\),.*/\1/p' kernels/isas.def | paste -sd ,)
 [ -z "$partial" ] || required_rows=''
+finished=1
 report summary --rows "$required_rows"
