@@ -9,7 +9,7 @@
     X(OP, "op", "NAME", "sigmoid (default), or softmax: rows of the logit and 0")              \
     X(GAMMA, "gamma", "G", "focusing parameter, at least 0 (default 2)")                       \
     X(ALPHA, "alpha", "A|off", "class balance in [0, 1] (default off)")                        \
-    X(TIER, "tier", "NAME", "sleef: arithmetic by SLEEF's functions (default)")                \
+    X(TIER, "tier", "NAME", "arithmetic: fast (default) or sleef")                             \
     X(ISA, "isa", "NAME", "use this row of 'focal info' instead of the best usable one")       \
     X(STRIDE, "stride", "S", "every S-th bit pattern (default 1, all 2^32)")                   \
     X(OFFSET, "offset", "O", "begin with bit pattern O (default 0)")                           \
@@ -25,9 +25,13 @@ enum { THREADS_MAX = 1024 };
 /* Names and values in one order. */
 static const char *const op_names[] = {"sigmoid", "softmax", NULL};
 static const focal_op ops[] = {FOCAL_SIGMOID, FOCAL_SOFTMAX};
-static const char *const tier_names[] = {"sleef", NULL};
-static const focal_tier tiers[] = {FOCAL_TIER_SLEEF};
-static const double tier_bounds[] = {10.0};
+#define TIER_NAME(value, number, name, description)  name,
+#define TIER_VALUE(value, number, name, description) value,
+static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
+static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_VALUE)};
+
+/* ULP, for the tiers there are. */
+static const double contract_bound = 10.0;
 
 static int parse_alpha(const char *text, verify_request *request) {
     request->alpha_mode = FOCAL_ALPHA_OFF;
@@ -64,18 +68,21 @@ static int parse_numbers(const char *const *values, verify_request *request) {
 
 static int parse_request(const char *const *values, verify_request *request) {
     int op = 0, tier = 0, code = DONE;
+    focal_tier chosen = FOCAL_TIER_DEFAULT;
     if (values[OPTION_OP])
         code = parse_choice("op", values[OPTION_OP], op_names, &op);
     if (code == DONE && values[OPTION_TIER])
         code = parse_choice("tier", values[OPTION_TIER], tier_names, &tier);
     if (code != DONE)
         return code;
+    if (values[OPTION_TIER])
+        chosen = tiers[tier];
     *request = (verify_request){
         .op = ops[op],
         .op_name = op_names[op],
-        .tier = tiers[tier],
-        .tier_name = tier_names[tier],
-        .bound = tier_bounds[tier],
+        .tier = chosen,
+        .tier_name = focal_tier_name(chosen),
+        .bound = contract_bound,
         .gamma = 2.0,
         .isa = values[OPTION_ISA],
         .hash_only = values[OPTION_HASH_ONLY] != NULL,

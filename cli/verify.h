@@ -55,7 +55,7 @@ typedef struct verify_result {
 /* Enumerates, computes and judges; an exit code. The plan is one of verify_plan(). */
 int verify_run(const verify_request *request, const focal_plan *plan, verify_result *result);
 
-/* The plan of one chunk of patterns; an exit code. */
+/* The plan of one chunk of patterns, or of all if they are fewer; an exit code. */
 int verify_plan(const verify_request *request, focal_plan **plan);
 
 /* Whether the results keep the contract: no violation, no error beyond the bound. */

@@ -48,6 +48,10 @@ typedef struct chunk_results {
     void *workspace;
 } chunk_results;
 
+static uint64_t pattern_count(const verify_request *request) {
+    return (VERIFY_PATTERNS - request->offset + request->stride - 1) / request->stride;
+}
+
 static size_t row_width(const verify_request *request) {
     return request->op == FOCAL_SOFTMAX ? 2 : 1;
 }
@@ -58,11 +62,13 @@ int verify_plan(const verify_request *request, focal_plan **plan) {
     focal_error error = FOCAL_ERROR_INIT;
     focal_problem_init(&problem);
     int softmax = request->op == FOCAL_SOFTMAX;
+    uint64_t patterns = pattern_count(request);
+    int64_t chunk = patterns < CHUNK ? (int64_t)patterns : CHUNK;
     problem.op = request->op;
     problem.target_kind = softmax ? FOCAL_TARGET_LABEL_U8 : FOCAL_TARGET_BINARY_U8;
     problem.tier = request->tier;
-    problem.outer = softmax ? CHUNK : 1;
-    problem.classes = softmax ? 2 : CHUNK;
+    problem.outer = softmax ? chunk : 1;
+    problem.classes = softmax ? 2 : chunk;
     problem.gamma = request->gamma;
     problem.alpha_mode = request->alpha_mode;
     problem.alpha = request->alpha;
@@ -281,7 +287,7 @@ static void run_thread(sweep *work, verify_result *result) {
 
 int verify_run(const verify_request *request, const focal_plan *plan, verify_result *result) {
     sweep work = {.request = request, .plan = plan};
-    work.patterns = (VERIFY_PATTERNS - request->offset + request->stride - 1) / request->stride;
+    work.patterns = pattern_count(request);
     work.chunks = (work.patterns + CHUNK - 1) / CHUNK;
     work.chunk_hashes = calloc(work.chunks, sizeof *work.chunk_hashes);
     if (!work.chunk_hashes)
