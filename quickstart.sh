@@ -106,23 +106,28 @@ echo "The exact sums, computed in 100 digits: 171.0218414363952 and 64.096455606
 say "5/5 the instruction sets of this CPU, on the sample repeated 500 times (4.5 million logits)"
 read -r -a rows <<<"$(usable_rows)"
 run_shown python3 examples/digits/repeat_sample.py --copies 500 build/digits_500
-common=(--logits build/digits_500/sigmoid_logits.npy --targets build/digits_500/targets.npy
-    --activation sigmoid --gamma 2 --alpha 0.25 --threads 1)
+setting=(--activation sigmoid --gamma 2 --alpha 0.25 --threads 1)
+files=(--logits build/digits_500/sigmoid_logits.npy --targets build/digits_500/targets.npy)
 
 printf '\nWhole process, one thread: start, read two files, compute the loss 10 times.\n'
 commands=()
 for row in "${rows[@]}"; do
     # scalarfma is there to check the others, and for CPUs older than any that is compared
-    [ "$row" = scalarfma ] || commands+=(-n "$row" "build/cli/focal eval ${common[*]} --repeat 10 --isa $row")
+    [ "$row" = scalarfma ] ||
+        commands+=(-n "$row" "build/cli/focal eval ${files[*]} ${setting[*]} --repeat 10 --isa $row")
 done
 show_command "hyperfine 'build/cli/focal eval ... --repeat 10 --isa ROW'"
 hyperfine --style basic --warmup 1 --runs 3 "${commands[@]}" 2>/dev/null
 
-printf '\nIn the process, one thread: loss and gradient in one pass, fastest of 5.\n'
-show_command "build/cli/focal eval ... --grad build/digits_500/gradient.npy --repeat 5 --isa ROW"
+# Small enough for the caches, so that memory does not hide the arithmetic
+python3 examples/digits/repeat_sample.py --copies 10 build/digits_10 >/dev/null
+files=(--logits build/digits_10/sigmoid_logits.npy --targets build/digits_10/targets.npy
+    --grad build/digits_10/gradient.npy)
+printf '\nIn the process, one thread: loss and gradient of the sample 10 times, fastest of 100.\n'
+show_command "build/cli/focal eval ... --grad build/digits_10/gradient.npy --repeat 100 --isa ROW"
 for row in "${rows[@]}"; do
-    build/cli/focal eval "${common[@]}" --grad build/digits_500/gradient.npy --repeat 5 \
-        --isa "$row" | awk -v row="$row" '
+    build/cli/focal eval "${files[@]}" "${setting[@]}" --repeat 100 --isa "$row" |
+        awk -v row="$row" '
             $1 == "sum" { sum = $2 }
             $1 == "time" { time = $2 }
             END { printf "  %-10s %8s ns per element   sum %s\n", row, time, sum }'
