@@ -145,14 +145,17 @@ each() {
     echo "$passed passed, $failed failed"
 }
 
-# build PART MESON-ARGUMENTS...: into build-test/PART. Only a failure is a result.
+# build PART MESON-ARGUMENTS...: into build-test/PART, once a run. Only a failure is a result.
+built=''
 build() {
     local part=$1 log=$logs/$1/build.log
+    [[ " $built " != *" $part "* ]] || return 0
     shift
     mkdir -p "$logs/$part"
     say "$part: building"
     if { [ -f "$work/$part/build.ninja" ] || meson setup "$work/$part" -Dwerror=true "$@"; } \
         >"$log" 2>&1 && meson compile -C "$work/$part" >>"$log" 2>&1; then
+        built+=" $part"
         return 0
     fi
     report run "$part" build 1 "$log"
