@@ -35,7 +35,8 @@ def limit(kind: int, value: int) -> Callable[[], None]:
 
 
 def strict_json(text: str) -> Any:
-    """JSON by RFC 8259: without the NaN and Infinity that Python would take."""
+    """JSON by RFC 8259: in UTF-8, without the NaN and Infinity that Python would take."""
+    text.encode()  # fails for what surrogateescape let in
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")

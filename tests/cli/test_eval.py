@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import unittest
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,8 @@ class Settings(CommandTest):
             "line\nbreak\ttab\x7f",
             "grüß 数 \U0001f600",
             "\udcff\udce2(",
+            os.fsdecode(b"surrogate \xed\xa0\x80 beyond \xf4\x90\x80\x80"),
+            os.fsdecode(b"too long \xc0\xaf \xe0\x80\xaf \xf0\x80\x80\xaf"),
         ]
         for name in names:
             with self.subTest(repr(name)):

@@ -203,7 +203,7 @@ class Inputs(CommandTest):
                 self.targets_refused(message, at_four(value, dtype))
 
     def test_label_values(self) -> None:
-        for value, dtype in ((3, "u1"), (-1, "i1"), (3, "u2"), (-1, "i4"), (2**40, "i8")):
+        for value, dtype in ((3, "u1"), (-1, "i1"), (3, "u2"), (-1, "i4"), (2**32 - 1, "u4"), (2**40, "i8")):
             with self.subTest(value=value, dtype=dtype):
                 message = f"label {value} of row 1 is outside [0, 3)"
                 labels = np.array([0, value], dtype)
