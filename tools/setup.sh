@@ -18,15 +18,20 @@ die() {
 
 has_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
 
+# need_root COMMAND...: stops with a message if as_root could not run that command.
+need_root() {
+    [ "$(id -u)" != 0 ] || return 0
+    command -v sudo >/dev/null || die "this needs root, and there is no sudo; run as root: $*"
+    [ -t 0 ] || sudo -n true 2>/dev/null ||
+        die "this needs root, and sudo wants a password; run as root: $*"
+}
+
 as_root() {
+    need_root "$@"
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif ! command -v sudo >/dev/null; then
-        die "this needs root, and there is no sudo; run as root: $*"
-    elif [ -t 0 ]; then
-        sudo "$@"
     else
-        sudo -n "$@" || die "this needs root, and sudo wants a password; run as root: $*"
+        sudo "$@"
     fi
 }
 
@@ -46,6 +51,7 @@ install_packages() {
         package_installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
+    need_root apt-get install "${missing[@]}"
     say "installing ${missing[*]}"
     if ! install_now "${missing[@]}" 2>/dev/null; then
         say "fetching the lists of packages first"
