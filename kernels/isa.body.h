@@ -18,6 +18,10 @@
 
 #include "softmax.body.h"
 
+#include "sigmoid_accurate.body.h"
+
+#include "softmax_accurate.body.h"
+
 #define JOIN_NAME(contract, isa, unroll)   contract##__##isa##_u##unroll
 #define KERNEL_NAME(contract, isa, unroll) JOIN_NAME(contract, isa, unroll)
 #define TEXT_OF(name)                      #name

@@ -14,7 +14,7 @@
 typedef enum { KERNEL_SIGMOID, KERNEL_SOFTMAX } focal_kernel_op;
 typedef enum { KERNEL_DENSE, KERNEL_BINARY, KERNEL_LABEL } focal_kernel_target;
 typedef enum { KERNEL_LOSS, KERNEL_GRADIENT, KERNEL_BOTH } focal_kernel_direction;
-typedef enum { KERNEL_SLEEF, KERNEL_FAST } focal_kernel_tier;
+typedef enum { KERNEL_SLEEF, KERNEL_FAST, KERNEL_ACCURATE } focal_kernel_tier;
 
 /* How (1 - p_t)^gamma is formed; fixed when the plan is made, so that no loop asks. */
 typedef enum {

@@ -95,6 +95,12 @@ typedef struct {
     size_t count;   /* FOCAL_STEP, or fewer at the end */
 } sigmoid_place;
 
+/* The step at `slot` of a run of `run` elements that begins at element `first`. */
+FOCAL_BODY sigmoid_place sigmoid_place_at(size_t first, size_t slot, size_t run) {
+    size_t left = run - slot;
+    return (sigmoid_place){first + slot, slot, left < FOCAL_STEP ? left : FOCAL_STEP};
+}
+
 /* What the phases hand on, per element of a run. */
 typedef struct {
     float e[SUM_RUN]; /* exp(-|x|), then log1p of it */
@@ -129,6 +135,34 @@ FOCAL_BODY vf sigmoid_q(focal_kernel_target kind, const sigmoid_target *target, 
     return vf_fma(target->wrong, larger, vf_mul(target->right, smaller));
 }
 
+FOCAL_BODY void sigmoid_store_loss(const focal_span *span, sigmoid_place at, vf loss,
+                                   vsum *sum) {
+    bool whole = at.count == FOCAL_STEP;
+    if (!whole)
+        loss = vf_select(vm_first(at.count), loss, vf_set(0.0F));
+    vsum_step(sum, loss);
+    if (span->loss && whole)
+        vf_store(span->loss + at.element, loss);
+    else if (span->loss)
+        vf_store_n(span->loss + at.element, loss, at.count);
+}
+
+FOCAL_BODY void sigmoid_store_gradient(const focal_span *span, sigmoid_place at, vf gradient) {
+    if (at.count == FOCAL_STEP)
+        vf_store(span->gradient + at.element, gradient);
+    else
+        vf_store_n(span->gradient + at.element, gradient, at.count);
+}
+
+/* The row losses of a block whose element losses are stored. */
+FOCAL_BODY void sigmoid_add_rows(const focal_span *span, focal_kernel_direction direction) {
+    if (!span->row_loss || direction == KERNEL_GRADIENT)
+        return;
+    for (size_t row = 0; row < span->rows; row++)
+        span->row_loss[row] =
+            (float)vsum_array(span->loss + row * span->classes, span->classes);
+}
+
 /* Phase 1: exp(-|x|) and the sigmoid quotient. */
 FOCAL_BODY void sigmoid_phase_exp(focal_kernel_tier tier, const focal_span *span,
                                   sigmoid_place at, sigmoid_scratch *scratch) {
@@ -139,19 +173,22 @@ FOCAL_BODY void sigmoid_phase_exp(focal_kernel_tier tier, const focal_span *span
 }
 
 /* Phase 2, where log1p is long (sleef) or its result is needed twice (KERNEL_GX). */
-FOCAL_BODY void sigmoid_phase_log(focal_kernel_tier tier, focal_kernel_target kind,
-                                  focal_gamma_class gamma_class,
-                                  const sigmoid_constants *constants, const focal_span *span,
-                                  sigmoid_place at, sigmoid_scratch *scratch) {
-    vf smaller = vf_load(scratch->smaller + at.slot);
-    vf log1p_e = log1p_unit(tier, vf_load(scratch->e + at.slot), smaller);
-    vf_store(scratch->e + at.slot, log1p_e);
-    if (gamma_class != KERNEL_GX)
-        return;
+FOCAL_BODY void sigmoid_phase_log(focal_kernel_tier tier, size_t slot,
+                                  sigmoid_scratch *scratch) {
+    vf e = vf_load(scratch->e + slot), smaller = vf_load(scratch->smaller + slot);
+    vf_store(scratch->e + slot, log1p_unit(tier, e, smaller));
+}
+
+/* Phase 2 of KERNEL_GX, after log1p: q^gamma. */
+FOCAL_BODY void sigmoid_phase_power(focal_kernel_tier tier, focal_kernel_target kind,
+                                    const sigmoid_constants *constants, const focal_span *span,
+                                    sigmoid_place at, sigmoid_scratch *scratch) {
     vf x = sigmoid_load_logits(span, at);
     vm positive = vm_lt(vf_set(0.0F), x);
     sigmoid_target target = sigmoid_load_target(kind, constants, span, at, positive);
+    vf smaller = vf_load(scratch->smaller + at.slot);
     vf q = sigmoid_q(kind, &target, smaller, vf_sub(vf_set(1.0F), smaller));
+    vf log1p_e = vf_load(scratch->e + at.slot);
     vf_store(scratch->power + at.slot,
              sigmoid_any_power(tier, kind, constants, &target, q, vf_abs(x), log1p_e));
 }
@@ -201,7 +238,6 @@ FOCAL_BODY void sigmoid_phase_end(focal_kernel_tier tier, focal_kernel_target ki
                                   focal_gamma_class gamma_class,
                                   const sigmoid_constants *constants, const focal_span *span,
                                   sigmoid_place at, const sigmoid_scratch *scratch, vsum *sum) {
-    bool whole = at.count == FOCAL_STEP;
     vf x = sigmoid_load_logits(span, at);
     vf magnitude = vf_abs(x);
     vm positive = vm_lt(vf_set(0.0F), x);
@@ -232,63 +268,51 @@ FOCAL_BODY void sigmoid_phase_end(focal_kernel_tier tier, focal_kernel_target ki
         if (constants->has_zero_alpha)
             loss = vf_select(vm_eq(target.alpha, vf_set(0.0F)),
                              vf_mul(target.alpha, vf_min(vf_set(FLT_MAX), magnitude)), loss);
-        if (!whole)
-            loss = vf_select(vm_first(at.count), loss, vf_set(0.0F));
-        vsum_step(sum, loss);
-        if (span->loss && whole)
-            vf_store(span->loss + at.element, loss);
-        else if (span->loss)
-            vf_store_n(span->loss + at.element, loss, at.count);
+        sigmoid_store_loss(span, at, loss, sum);
     }
     if (direction != KERNEL_LOSS) {
         vf slope = sigmoid_slope(kind, gamma_class, constants, &target, magnitude, log1p_e,
                                  smaller, q, power);
         slope = vf_mul(target.alpha, slope);
         slope = vf_mul(vf_select(positive, slope, vf_neg(slope)), constants->upstream);
-        if (whole)
-            vf_store(span->gradient + at.element, slope);
+        sigmoid_store_gradient(span, at, slope);
+    }
+}
+
+/* Phases 1 and 2 over a run depend on the tier alone (and do not gain from unrolling). */
+FOCAL_SHARED void sigmoid_run_exp(focal_kernel_tier tier, const focal_span *span, size_t first,
+                                  size_t run, sigmoid_scratch *scratch) {
+    if (tier == KERNEL_FAST)
+        for (size_t i = 0; i < run; i += FOCAL_STEP)
+            sigmoid_phase_exp(KERNEL_FAST, span, sigmoid_place_at(first, i, run), scratch);
+    else
+        for (size_t i = 0; i < run; i += FOCAL_STEP)
+            sigmoid_phase_exp(KERNEL_SLEEF, span, sigmoid_place_at(first, i, run), scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
+                                  sigmoid_scratch *scratch) {
+    if (tier == KERNEL_FAST)
+        for (size_t i = 0; i < run; i += FOCAL_STEP)
+            sigmoid_phase_log(KERNEL_FAST, i, scratch);
+    else
+        for (size_t i = 0; i < run; i += FOCAL_STEP)
+            sigmoid_phase_log(KERNEL_SLEEF, i, scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_power(focal_kernel_tier tier, focal_kernel_target kind,
+                                    const sigmoid_constants *constants, const focal_span *span,
+                                    size_t first, size_t run, sigmoid_scratch *scratch) {
+    for (size_t i = 0; i < run; i += FOCAL_STEP) {
+        sigmoid_place at = sigmoid_place_at(first, i, run);
+        if (tier == KERNEL_FAST && kind == KERNEL_DENSE)
+            sigmoid_phase_power(KERNEL_FAST, KERNEL_DENSE, constants, span, at, scratch);
+        else if (tier == KERNEL_FAST)
+            sigmoid_phase_power(KERNEL_FAST, KERNEL_BINARY, constants, span, at, scratch);
+        else if (kind == KERNEL_DENSE)
+            sigmoid_phase_power(KERNEL_SLEEF, KERNEL_DENSE, constants, span, at, scratch);
         else
-            vf_store_n(span->gradient + at.element, slope, at.count);
-    }
-}
-
-/* One phase over a run. */
-enum sigmoid_phase { PHASE_EXP, PHASE_LOG, PHASE_END };
-
-FOCAL_BODY void sigmoid_phase_step(enum sigmoid_phase phase, focal_kernel_tier tier,
-                                   focal_kernel_target kind, focal_kernel_direction direction,
-                                   focal_gamma_class gamma_class,
-                                   const sigmoid_constants *constants, const focal_span *span,
-                                   sigmoid_place at, sigmoid_scratch *scratch, vsum *sum) {
-    switch (phase) {
-    case PHASE_EXP:
-        sigmoid_phase_exp(tier, span, at, scratch);
-        break;
-    case PHASE_LOG:
-        sigmoid_phase_log(tier, kind, gamma_class, constants, span, at, scratch);
-        break;
-    case PHASE_END:
-        sigmoid_phase_end(tier, kind, direction, gamma_class, constants, span, at, scratch,
-                          sum);
-        break;
-    }
-}
-
-FOCAL_BODY void sigmoid_phase_run(enum sigmoid_phase phase, focal_kernel_tier tier,
-                                  focal_kernel_target kind, focal_kernel_direction direction,
-                                  focal_gamma_class gamma_class,
-                                  const sigmoid_constants *constants, const focal_span *span,
-                                  size_t first, size_t count, sigmoid_scratch *scratch,
-                                  vsum *sum, size_t unroll) {
-    size_t i = 0;
-    for (; i + unroll <= count; i += unroll)
-        for (size_t k = i; k < i + unroll; k += FOCAL_STEP)
-            sigmoid_phase_step(phase, tier, kind, direction, gamma_class, constants, span,
-                               (sigmoid_place){first + k, k, FOCAL_STEP}, scratch, sum);
-    for (; i < count; i += FOCAL_STEP) {
-        size_t left = count - i < FOCAL_STEP ? count - i : FOCAL_STEP;
-        sigmoid_phase_step(phase, tier, kind, direction, gamma_class, constants, span,
-                           (sigmoid_place){first + i, i, left}, scratch, sum);
+            sigmoid_phase_power(KERNEL_SLEEF, KERNEL_BINARY, constants, span, at, scratch);
     }
 }
 
@@ -310,18 +334,21 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
     vsum sum = vsum_zero();
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
-        sigmoid_phase_run(PHASE_EXP, tier, kind, direction, gamma_class, &constants, span,
-                          first, run, &scratch, &sum, unroll);
+        sigmoid_run_exp(tier, span, first, run, &scratch);
         if (tier == KERNEL_SLEEF || gamma_class == KERNEL_GX)
-            sigmoid_phase_run(PHASE_LOG, tier, kind, direction, gamma_class, &constants, span,
-                              first, run, &scratch, &sum, unroll);
-        sigmoid_phase_run(PHASE_END, tier, kind, direction, gamma_class, &constants, span,
-                          first, run, &scratch, &sum, unroll);
+            sigmoid_run_log(tier, run, &scratch);
+        if (gamma_class == KERNEL_GX)
+            sigmoid_run_power(tier, kind, &constants, span, first, run, &scratch);
+        size_t i = 0;
+        for (; i + unroll <= run; i += unroll)
+            for (size_t k = i; k < i + unroll; k += FOCAL_STEP)
+                sigmoid_phase_end(tier, kind, direction, gamma_class, &constants, span,
+                                  (sigmoid_place){first + k, k, FOCAL_STEP}, &scratch, &sum);
+        for (; i < run; i += FOCAL_STEP)
+            sigmoid_phase_end(tier, kind, direction, gamma_class, &constants, span,
+                              sigmoid_place_at(first, i, run), &scratch, &sum);
         vsum_fold(&sum);
     }
     span->sum = vsum_total(&sum);
-    if (span->row_loss && direction != KERNEL_GRADIENT)
-        for (size_t row = 0; row < span->rows; row++)
-            span->row_loss[row] =
-                (float)vsum_array(span->loss + row * span->classes, span->classes);
+    sigmoid_add_rows(span, direction);
 }

@@ -20,9 +20,10 @@ typedef struct {
     double loss[SOFTMAX_GROUP];
     double scale[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c - max) */
     double label_gradient[SOFTMAX_GROUP];
+    float max[SOFTMAX_GROUP];
 } softmax_rows;
 
-FOCAL_BODY float softmax_max(const float *row, size_t classes) {
+FOCAL_SHARED float softmax_max(const float *row, size_t classes) {
     vf most = vf_set(-HUGE_VALF);
     size_t i = 0;
     for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
@@ -95,7 +96,7 @@ FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction 
     return tier == KERNEL_FAST ? vsum_total(&sum) * 0x1p-64 : vsum_total(&sum);
 }
 
-/* The row arithmetic for rows r ... r + 7 of a group. */
+/* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. */
 FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma_class,
                                  const focal_span *span, softmax_rows *rows, size_t r) {
     vd one = vd_set(1.0), zero = vd_set(0.0);
@@ -138,7 +139,28 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     vd_store(rows->label_gradient + r, vd_sub(zero, vd_mul(slope, q)));
 }
 
-FOCAL_BODY void softmax_scale(float *gradient, float scale, size_t classes) {
+/* The row arithmetic of a whole group; returns `total` plus its losses, added in row order. */
+FOCAL_SHARED double softmax_group(focal_kernel_tier tier, focal_kernel_direction direction,
+                                  focal_gamma_class gamma_class, const focal_span *span,
+                                  softmax_rows *rows, size_t first, size_t group,
+                                  double total) {
+    /* Rows that only fill up the last step of 8. */
+    for (size_t r = group; r % 8 != 0; r++)
+        rows->label_distance[r] = rows->others[r] = 0.0;
+    for (size_t r = 0; r < group; r += 8)
+        if (tier == KERNEL_SLEEF)
+            softmax_row_step(KERNEL_SLEEF, gamma_class, span, rows, r);
+        else
+            softmax_row_step(KERNEL_FAST, gamma_class, span, rows, r);
+    for (size_t r = 0; r < group; r++) {
+        total += rows->loss[r];
+        if (direction != KERNEL_GRADIENT && span->row_loss)
+            span->row_loss[first + r] = (float)rows->loss[r];
+    }
+    return total;
+}
+
+FOCAL_SHARED void softmax_scale(float *gradient, float scale, size_t classes) {
     vf factor = vf_set(scale);
     size_t i = 0;
     for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
@@ -162,22 +184,13 @@ FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
                                   ? NULL
                                   : span->gradient + (first + r) * span->gradient_stride;
             size_t label = (size_t)span->labels[first + r];
-            float row_max = softmax_max(row, span->classes);
-            rows.label_distance[r] = (double)row[label] - (double)row_max;
-            rows.others[r] = softmax_others(tier, direction, row, gradient, row_max, label,
+            rows.max[r] = softmax_max(row, span->classes);
+            rows.label_distance[r] = (double)row[label] - (double)rows.max[r];
+            rows.others[r] = softmax_others(tier, direction, row, gradient, rows.max[r], label,
                                             span->classes, unroll);
         }
-        /* Rows that only fill up the last step of 8. */
-        for (size_t r = group; r % 8 != 0; r++)
-            rows.label_distance[r] = rows.others[r] = 0.0;
-        for (size_t r = 0; r < group; r += 8)
-            softmax_row_step(tier, gamma_class, span, &rows, r);
-        for (size_t r = 0; r < group; r++) {
-            total += rows.loss[r];
-            if (direction != KERNEL_GRADIENT && span->row_loss)
-                span->row_loss[first + r] = (float)rows.loss[r];
-            if (direction == KERNEL_LOSS)
-                continue;
+        total = softmax_group(tier, direction, gamma_class, span, &rows, first, group, total);
+        for (size_t r = 0; r < group && direction != KERNEL_LOSS; r++) {
             float *gradient = span->gradient + (first + r) * span->gradient_stride;
             softmax_scale(gradient, (float)rows.scale[r], span->classes);
             gradient[span->labels[first + r]] = (float)rows.label_gradient[r];

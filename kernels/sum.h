@@ -39,7 +39,7 @@ FOCAL_BODY double vsum_total(const vsum *sum) {
 }
 
 /* The sum of an array, for row losses. */
-FOCAL_BODY double vsum_array(const float *terms, size_t count) {
+FOCAL_SHARED double vsum_array(const float *terms, size_t count) {
     vsum sum = vsum_zero();
     for (size_t i = 0; i < count; i += SUM_RUN) {
         size_t end = i + SUM_RUN < count ? i + SUM_RUN : count;

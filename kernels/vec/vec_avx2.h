@@ -180,6 +180,10 @@ FOCAL_INLINE vd vd_widen_high(vf a) {
     return (vd){_mm256_cvtps_pd(_mm256_castps256_ps128(a.high)),
                 _mm256_cvtps_pd(_mm256_extractf128_ps(a.high, 1))};
 }
+FOCAL_INLINE vf vf_narrow(vd low, vd high) {
+    return (vf){_mm256_set_m128(_mm256_cvtpd_ps(low.high), _mm256_cvtpd_ps(low.low)),
+                _mm256_set_m128(_mm256_cvtpd_ps(high.high), _mm256_cvtpd_ps(high.low))};
+}
 FOCAL_INLINE vd vd_add(vd a, vd b) {
     return (vd){_mm256_add_pd(a.low, b.low), _mm256_add_pd(a.high, b.high)};
 }

@@ -141,6 +141,10 @@ FOCAL_INLINE vd vd_widen_low(vf a) {
 FOCAL_INLINE vd vd_widen_high(vf a) {
     return (vd){_mm512_cvtps_pd(_mm512_extractf32x8_ps(a.all, 1))};
 }
+FOCAL_INLINE vf vf_narrow(vd low, vd high) {
+    return (vf){_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.all)),
+                                   _mm512_cvtpd_ps(high.all), 1)};
+}
 FOCAL_INLINE vd vd_add(vd a, vd b) {
     return (vd){_mm512_add_pd(a.all, b.all)};
 }

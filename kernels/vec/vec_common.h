@@ -17,4 +17,11 @@
 #define FOCAL_BODY static inline __attribute__((always_inline, unused))
 #endif
 
+/* A loop that many kernels share: one copy, called once per run of 512 elements or per row. */
+#ifdef __clang__
+#define FOCAL_SHARED static __attribute__((noinline, unused))
+#else
+#define FOCAL_SHARED static __attribute__((noinline, noclone, unused))
+#endif
+
 #endif

@@ -207,6 +207,12 @@ FOCAL_INLINE vd vd_widen_high(vf a) {
     return (vd){{vcvt_f64_f32(vget_low_f32(a.part[2])), vcvt_high_f64_f32(a.part[2]),
                  vcvt_f64_f32(vget_low_f32(a.part[3])), vcvt_high_f64_f32(a.part[3])}};
 }
+FOCAL_INLINE vf vf_narrow(vd low, vd high) {
+    return (vf){{vcvt_high_f32_f64(vcvt_f32_f64(low.part[0]), low.part[1]),
+                 vcvt_high_f32_f64(vcvt_f32_f64(low.part[2]), low.part[3]),
+                 vcvt_high_f32_f64(vcvt_f32_f64(high.part[0]), high.part[1]),
+                 vcvt_high_f32_f64(vcvt_f32_f64(high.part[2]), high.part[3])}};
+}
 FOCAL_INLINE vd vd_add(vd a, vd b) {
 #define F(i) vaddq_f64(a.part[i], b.part[i])
     return EACH(vd, F);

@@ -21,13 +21,9 @@
 #define FP_FAST_FMA 1
 #endif
 
-/* One copy of each body, its constant arguments passed at run time: fully specialised, these
- * rows took gcc minutes to compile. */
-#ifdef __clang__
-#define FOCAL_BODY static __attribute__((noinline, unused))
-#else
-#define FOCAL_BODY static __attribute__((noinline, noclone, unused))
-#endif
+/* One copy of each body, its constant arguments passed at run time: fully specialised, these rows
+ * took gcc minutes to compile. */
+#define FOCAL_BODY FOCAL_SHARED
 
 #include "sleef_names.h"
 #include "vec_common.h"
@@ -183,6 +179,9 @@ FOCAL_INLINE vd vd_widen_low(vf a) {
 }
 FOCAL_INLINE vd vd_widen_high(vf a) {
     EACH(r, vd, 8, (double)a.lane[i + 8]);
+}
+FOCAL_INLINE vf vf_narrow(vd low, vd high) {
+    EACH(r, vf, 16, (float)(i < 8 ? low.lane[i % 8] : high.lane[i % 8]));
 }
 FOCAL_INLINE vd vd_add(vd a, vd b) {
     EACH(r, vd, 8, a.lane[i] + b.lane[i]);
