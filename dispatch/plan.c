@@ -36,6 +36,19 @@ static focal_gamma_class gamma_class(double gamma) {
     return KERNEL_GX;
 }
 
+static focal_kernel_tier kernel_tier(focal_tier tier) {
+    switch (tier) {
+    case FOCAL_TIER_SLEEF:
+        return KERNEL_SLEEF;
+    case FOCAL_TIER_ACCURATE:
+        return KERNEL_ACCURATE;
+    case FOCAL_TIER_FAST:
+    case FOCAL_TIER_DEFAULT:
+        break;
+    }
+    return KERNEL_FAST;
+}
+
 static const focal_kernel *find_kernel(const focal_kernel_table *table,
                                        const focal_problem *problem, uint32_t unroll) {
     bool loss = problem->outputs & ~(uint32_t)FOCAL_OUTPUT_GRADIENT;
@@ -51,7 +64,7 @@ static const focal_kernel *find_kernel(const focal_kernel_table *table,
     if (gradient)
         direction = loss ? KERNEL_BOTH : KERNEL_GRADIENT;
     focal_gamma_class class = gamma_class(problem->gamma);
-    focal_kernel_tier tier = problem->tier == FOCAL_TIER_SLEEF ? KERNEL_SLEEF : KERNEL_FAST;
+    focal_kernel_tier tier = kernel_tier(problem->tier);
     for (size_t i = 0; i < table->count; i++) {
         const focal_kernel *kernel = &table->kernels[i];
         if (kernel->op == op && kernel->target == target && kernel->direction == direction &&

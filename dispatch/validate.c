@@ -40,7 +40,7 @@ static focal_status check_choices(const focal_problem *problem, focal_error *err
         {"dtype", problem->dtype, FOCAL_F32},
         {"target_kind", problem->target_kind, FOCAL_TARGET_LABEL_I64},
         {"alpha_mode", problem->alpha_mode, FOCAL_ALPHA_SCALAR},
-        {"tier", problem->tier, FOCAL_TIER_FAST},
+        {"tier", problem->tier, FOCAL_TIER_ACCURATE},
     };
     for (size_t i = 0; i < sizeof enums / sizeof enums[0]; i++)
         if (enums[i].value < 0 || enums[i].value > enums[i].most)

@@ -133,7 +133,8 @@ typedef enum focal_alpha_mode {
  * it is. Zero stands for FOCAL_TIER_FAST. */
 #define FOCAL_TIER_LIST(X)                                                                     \
     X(FOCAL_TIER_SLEEF, 1, "sleef", "exp, log1p and pow by SLEEF's deterministic functions")   \
-    X(FOCAL_TIER_FAST, 2, "fast", "the library's own functions, fused with each other")
+    X(FOCAL_TIER_FAST, 2, "fast", "the library's own functions, fused with each other")        \
+    X(FOCAL_TIER_ACCURATE, 3, "accurate", "double inside, rounded once: within 0.51 ULP")
 
 typedef enum focal_tier {
     FOCAL_TIER_DEFAULT = 0,
