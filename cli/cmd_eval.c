@@ -28,7 +28,7 @@
       "with sigmoid, one per row with softmax")                                                \
     X(GRAD, "grad", "FILE", "write the gradient by the logits, .npy: f32, their shape")        \
     X(BACKGROUND, "background", "B", "sigmoid with labels: label B means no class")            \
-    X(TIER, "tier", "NAME", "sleef: arithmetic by SLEEF's functions (default)")                \
+    X(TIER, "tier", "NAME", "arithmetic: fast (default) or sleef, by SLEEF's functions")       \
     X(ISA, "isa", "NAME", "use this row of 'focal info' instead of the best usable one")       \
     X(THREADS, "threads", "N", "OpenMP threads; 0 for all (default 1)")                        \
     X(REPEAT, "repeat", "N", "compute N times and print the fastest time per element")         \
@@ -41,8 +41,10 @@ const char *const eval_activation_names[] = {"sigmoid", "softmax", NULL};
 const char *const eval_reduction_names[] = {"sum", "mean", "none", NULL};
 
 /* Names of the tiers and their values, in one order. */
-static const char *const tier_names[] = {"sleef", NULL};
-static const focal_tier tiers[] = {FOCAL_TIER_SLEEF};
+#define TIER_NAME(value, number, name, description)  name,
+#define TIER_VALUE(value, number, name, description) value,
+static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
+static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_VALUE)};
 
 static int parse_alpha(const char *text, eval_request *request) {
     if (!text) {
@@ -74,8 +76,8 @@ static int parse_names(const char *const *values, eval_request *request) {
         code = parse_choice("tier", values[OPTION_TIER], tier_names, &tier);
     request->op = (focal_op)op;
     request->reduction = (eval_reduction)reduction;
-    request->tier = tiers[tier];
-    request->tier_name = tier_names[tier];
+    request->tier = values[OPTION_TIER] ? tiers[tier] : FOCAL_TIER_DEFAULT;
+    request->tier_name = focal_tier_name(request->tier);
     return code;
 }
 

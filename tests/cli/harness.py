@@ -18,6 +18,9 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 DONE, FAILED, USAGE = 0, 1, 2
 
+TIERS = "sleef", "fast"
+DEFAULT_TIER = "fast"
+
 
 def command_path() -> str:
     path = os.environ.get("FOCAL_BIN")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import FAILED, USAGE, CommandTest, strict_json
+from harness import FAILED, TIERS, USAGE, CommandTest, strict_json
 
 EVAL_OPTIONS = (
     *("logits", "targets", "activation", "gamma", "alpha", "reduction", "loss", "grad"),
@@ -171,7 +171,7 @@ class Usage(CommandTest):
         for option, names in (
             ("activation", "sigmoid, softmax"),
             ("reduction", "sum, mean, none"),
-            ("tier", "sleef"),
+            ("tier", ", ".join(TIERS)),
         ):
             for text in ("x", "SUM", "sleef "):
                 self.eval_refused(f"--{option} '{text}' is none of: {names}", f"--{option}", text)

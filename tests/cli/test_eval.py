@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import DIGITS, CommandTest, sigmoid_oracle, softmax_oracle, strict_json
+from harness import DEFAULT_TIER, DIGITS, TIERS, CommandTest, sigmoid_oracle, softmax_oracle, strict_json
 
 RANDOM = np.random.default_rng(20170807)
 
@@ -21,9 +21,9 @@ def random_logits(*shape: int) -> np.ndarray:
 class Digits(CommandTest):
     """The shipped sample against its expected values, which were computed in 100 digits."""
 
-    def check_case(self, case: dict[str, Any], targets: str) -> None:
+    def check_case(self, case: dict[str, Any], targets: str, tier: str = DEFAULT_TIER) -> None:
         alpha = "off" if case["alpha"] is None else case["alpha"]
-        arguments = ["--activation", case["op"], "--gamma", case["gamma"], "--alpha", alpha]
+        arguments = ["--activation", case["op"], "--gamma", case["gamma"], "--alpha", alpha, "--tier", tier]
         result, loss, grad = self.evaluate_all(DIGITS / case["logits"], DIGITS / targets, *arguments)
         self.assertClose(result["sum"], case["sum"])
         self.assertClose(result["mean"], case["mean"])
@@ -42,9 +42,9 @@ class Digits(CommandTest):
     def test_every_case(self) -> None:
         cases = strict_json((DIGITS / "expected.json").read_text())["cases"]
         self.assertEqual(len(cases), 5)
-        for case in cases:
-            with self.subTest(case["name"]):
-                self.check_case(case, case["targets"])
+        for case, tier in itertools.product(cases, TIERS):
+            with self.subTest(case["name"], tier=tier):
+                self.check_case(case, case["targets"], tier)
 
     def test_labels_say_the_same_as_one_hot_targets(self) -> None:
         cases = strict_json((DIGITS / "expected.json").read_text())["cases"]
@@ -67,7 +67,7 @@ class Digits(CommandTest):
             "activation": "sigmoid",
             "gamma": "2",
             "alpha": "0.25",
-            "tier": "sleef",
+            "tier": DEFAULT_TIER,
             "isa": result["isa"],
             "plan": result["plan"],
             "positives": "899",
@@ -75,7 +75,7 @@ class Digits(CommandTest):
         }
         self.assertEqual({key: lines[key] for key in expected}, expected)
         self.assertIn(result["isa"], result["plan"])
-        self.assertIn("sleef", result["plan"])
+        self.assertIn(DEFAULT_TIER, result["plan"])
 
 
 class Targets(CommandTest):
@@ -271,7 +271,7 @@ class Settings(CommandTest):
     def test_defaults(self) -> None:
         plain = self.evaluate(self.logits, self.labels)
         spelled = ["--activation", "sigmoid", "--gamma", "2", "--alpha", "0.25"]
-        spelled += ["--reduction", "sum", "--tier", "sleef", "--threads", "1"]
+        spelled += ["--reduction", "sum", "--tier", DEFAULT_TIER, "--threads", "1"]
         self.assertEqual(self.evaluate(self.logits, self.labels, *spelled), plain)
         self.assertEqual((plain["alpha"], plain["gamma"], plain["threads"]), (0.25, 2, 1))
         softmax = self.evaluate(self.logits, self.labels, "--activation", "softmax")
@@ -329,17 +329,18 @@ class Settings(CommandTest):
             "labels": self.labels,
         }
         cases = [("sigmoid", kind) for kind in targets] + [("softmax", "labels")]
-        for (activation, kind), gamma in itertools.product(cases, ("0", "1", "2", "2.5", "1.3")):
+        gammas = "0", "1", "2", "2.5", "1.3"
+        for (activation, kind), gamma, tier in itertools.product(cases, gammas, TIERS):
             files = {}
             for row in rows:
-                arguments = ["--activation", activation, "--gamma", gamma, "--isa", row]
+                arguments = ["--activation", activation, "--gamma", gamma, "--isa", row, "--tier", tier]
                 result, _, _ = self.evaluate_all(self.logits, targets[kind], *arguments)
                 self.assertEqual(result["isa"], row)
-                self.assertIn(row, result["plan"])
+                self.assertIn(f"_{tier}__{row}_", result["plan"])
                 outputs = (self.folder / name for name in ("out_loss.npy", "out_grad.npy"))
                 files[row] = [result["sum"], *(path.read_bytes() for path in outputs)]
             for row in rows:
-                with self.subTest(activation=activation, kind=kind, gamma=gamma, row=row):
+                with self.subTest(activation=activation, kind=kind, gamma=gamma, tier=tier, row=row):
                     self.assertEqual(files[row], files["scalarfma"])
 
     def test_threads(self) -> None:
