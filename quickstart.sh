@@ -124,13 +124,19 @@ python3 examples/digits/repeat_sample.py --copies 10 build/digits_10 >/dev/null
 files=(--logits build/digits_10/sigmoid_logits.npy --targets build/digits_10/targets.npy
     --grad build/digits_10/gradient.npy)
 printf '\nIn the process, one thread: loss and gradient of the sample 10 times, fastest of 100.\n'
-show_command "build/cli/focal eval ... --grad build/digits_10/gradient.npy --repeat 100 --isa ROW"
+show_command "build/cli/focal eval ... --grad build/digits_10/gradient.npy --repeat 100 --tier TIER --isa ROW"
+tiers=(fast accurate sleef)
+printf '              ns per element in the tier\n'
+printf '  %-10s' row && printf ' %9s' "${tiers[@]}" && printf '   sum of the losses (%s)\n' "${tiers[0]}"
 for row in "${rows[@]}"; do
-    build/cli/focal eval "${files[@]}" "${setting[@]}" --repeat 100 --isa "$row" |
-        awk -v row="$row" '
-            $1 == "sum" { sum = $2 }
-            $1 == "time" { time = $2 }
-            END { printf "  %-10s %8s ns per element   sum %s\n", row, time, sum }'
+    printf '  %-10s' "$row"
+    sum=''
+    for tier in "${tiers[@]}"; do
+        result=$(build/cli/focal eval "${files[@]}" "${setting[@]}" --repeat 100 --tier "$tier" --isa "$row")
+        printf ' %9s' "$(awk '$1 == "time" { print $2 }' <<<"$result")"
+        : "${sum:=$(awk '$1 == "sum" { print $2 }' <<<"$result")}"
+    done
+    printf '   %s\n' "$sum"
 done
 
 cat <<'END'
