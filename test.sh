@@ -230,7 +230,7 @@ part_sanitize() {
 
 part_aarch64() {
     build aarch64 --buildtype=release --cross-file tests/cross/aarch64.ini || return 0
-    run_tests aarch64 qemu 10
+    run_tests aarch64 qemu 10 --no-suite dense
 }
 
 # Only tests of the suite "isa": the others do not depend on the row, and Bochs is slow.
@@ -256,7 +256,7 @@ part_avx512() {
 verify_everything() {
     local focal=$work/gcc/cli/focal op gamma tier row hash first rows choice passed=0 failed=0
     mapfile -t rows < <("$focal" info | awk '$2 == "yes" && $3 == "yes" && $1 != "scalar" { print $1 }')
-    for choice in {sigmoid,softmax}:{fast,sleef}:{0,0.5,1,1.5,2,2.5,3,5}; do
+    for choice in {sigmoid,softmax}:{fast,accurate,sleef}:{0,0.5,1,1.5,2,2.5,3,5}; do
         IFS=: read -r op tier gamma <<<"$choice"
         local arguments=(--op "$op" --tier "$tier" --gamma "$gamma" --quiet)
         echo "--- ${arguments[*]}"
