@@ -196,6 +196,7 @@ part_gcc() {
 part_python() {
     say "python: oracle, command, documentation"
     counted python oracle python3 -m pytest -q tests/oracle
+    counted python report python3 -m pytest -q tests/tools
     build_gcc || return 0
     command_tests python gcc
     counted python documentation python3 tests/check_docs.py --build "$work/gcc"
