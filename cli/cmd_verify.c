@@ -14,7 +14,7 @@
     X(STRIDE, "stride", "S", "every S-th bit pattern (default 1, all 2^32)")                   \
     X(OFFSET, "offset", "O", "begin with bit pattern O (default 0)")                           \
     X(THREADS, "threads", "N", "OpenMP threads; 0 for all (default 0)")                        \
-    X(BOUND, "bound", "ULP", "fail beyond this error (default 10, the contract's)")            \
+    X(BOUND, "bound", "ULP", "fail beyond this error (default: the tier's bound)")             \
     X(HASH_ONLY, "hash-only", NULL, "print the hash of the results and judge nothing")         \
     X(JSON, "json", NULL, "one JSON object instead of text")                                   \
     X(QUIET, "quiet", NULL, "no progress line")
@@ -29,11 +29,6 @@ static const focal_op ops[] = {FOCAL_SIGMOID, FOCAL_SOFTMAX};
 #define TIER_VALUE(value, number, name, description) value,
 static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
 static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_VALUE)};
-
-/* ULP, as docs/numerics.md states them for gammas up to 5. */
-static double contract_bound(focal_tier tier) {
-    return tier == FOCAL_TIER_ACCURATE ? 0.51 : 10.0;
-}
 
 static int parse_alpha(const char *text, verify_request *request) {
     request->alpha_mode = FOCAL_ALPHA_OFF;
@@ -84,7 +79,7 @@ static int parse_request(const char *const *values, verify_request *request) {
         .op_name = op_names[op],
         .tier = chosen,
         .tier_name = focal_tier_name(chosen),
-        .bound = contract_bound(chosen),
+        .bound = verify_bound(chosen),
         .gamma = 2.0,
         .isa = values[OPTION_ISA],
         .hash_only = values[OPTION_HASH_ONLY] != NULL,

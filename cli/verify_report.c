@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+double verify_bound(focal_tier tier) {
+    return tier == FOCAL_TIER_ACCURATE ? 0.51 : 10.0;
+}
+
 static int tally_holds(const verify_tally *tally, double bound) {
     return tally->violations == 0 && (tally->normal == 0 || tally->worst.error <= bound);
 }
