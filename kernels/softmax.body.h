@@ -108,10 +108,10 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     vd q = vd_div(others, total);
     vd p = vd_div(label, total);
     /* Two forms of -log p_t, each without cancellation on its side. Where the others weigh no
-     * more than the label, the label is the maximum, so its weight is 1 and their ratio is
-     * `others`. */
+     * more than the label, the label is the maximum, so its weight is 1, their ratio is `others`
+     * and its distance 0, which is subtracted to let a NaN through. */
     vdm is_far = vdm_lt(label, others);
-    vd near = log1p_unit_f64(tier, others, q);
+    vd near = vd_sub(log1p_unit_f64(tier, others, q), distance);
     vd far = vd_sub(log_f64(tier, total), distance);
     vd cross_entropy = vd_select(is_far, far, near);
 
