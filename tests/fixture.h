@@ -32,6 +32,18 @@ typedef struct fixture_style {
     int soft;
 } fixture_style;
 
+/* The tiers there are, by number 0 ... TIERS - 1. */
+#define TIER_COUNT(name, value, text, description) +1
+enum { TIERS = 0 FOCAL_TIER_LIST(TIER_COUNT) };
+#undef TIER_COUNT
+
+static inline focal_tier tier_at(size_t number) {
+#define TIER_ENTRY(name, value, text, description) name,
+    static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_ENTRY)};
+#undef TIER_ENTRY
+    return tiers[number % TIERS];
+}
+
 static inline uint64_t mix(uint64_t seed, uint64_t a, uint64_t b) {
     uint64_t x = seed + a * UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xc2b2ae3d27d4eb4f);
     x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -29,13 +29,13 @@ static void child_bits(void) {
     static const double gammas[] = {0.0, 0.5, 1.0, 2.0, 2.7};
     uint64_t digest = 0;
     for (size_t g = 0; g < sizeof gammas / sizeof *gammas; g++)
-        for (int kind = 0; kind < 8; kind++) {
+        for (int kind = 0; kind < 4 * TIERS; kind++) {
             focal_problem problem = problem_of(kind % 4 == 3 ? FOCAL_SOFTMAX : FOCAL_SIGMOID,
                                                kind % 4 == 0   ? FOCAL_TARGET_DENSE
                                                : kind % 4 == 1 ? FOCAL_TARGET_BINARY_U8
                                                                : FOCAL_TARGET_LABEL_I32,
                                                201, 83, gammas[g]);
-            problem.tier = kind < 4 ? FOCAL_TIER_FAST : FOCAL_TIER_SLEEF;
+            problem.tier = tier_at((size_t)kind / 4);
             problem.alpha_mode = FOCAL_ALPHA_SCALAR;
             problem.alpha = 0.3;
             fixture f;

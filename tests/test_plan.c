@@ -88,7 +88,7 @@ static void test_enums(void) {
             "target_kind");
     REFUSES(sigmoid_problem, problem.target_kind = (focal_target_kind)-1, FOCAL_E_VALUE,
             "target_kind");
-    REFUSES(sigmoid_problem, problem.tier = (focal_tier)3, FOCAL_E_VALUE, "tier");
+    REFUSES(sigmoid_problem, problem.tier = (focal_tier)(TIERS + 1), FOCAL_E_VALUE, "tier");
     REFUSES(sigmoid_problem, problem.tier = (focal_tier)-1, FOCAL_E_VALUE, "tier");
     REFUSES(sigmoid_problem, problem.alpha_mode = (focal_alpha_mode)2, FOCAL_E_VALUE,
             "alpha_mode");
@@ -100,8 +100,8 @@ static void test_enums(void) {
     REFUSES(label_problem, problem.label_flags = 2, FOCAL_E_VALUE, "label_flags");
     REFUSES(label_problem, problem.label_flags = UINT32_C(1) << 31, FOCAL_E_VALUE,
             "label_flags");
-    ACCEPTS(sigmoid_problem, problem.tier = FOCAL_TIER_SLEEF);
-    ACCEPTS(sigmoid_problem, problem.tier = FOCAL_TIER_FAST);
+    for (size_t i = 0; i < TIERS; i++)
+        ACCEPTS(sigmoid_problem, problem.tier = tier_at(i));
     for (uint32_t outputs = 1; outputs < 16; outputs++)
         ACCEPTS(sigmoid_problem, problem.outputs = outputs);
 }

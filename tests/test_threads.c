@@ -133,7 +133,7 @@ static focal_problem problem_at(size_t i) {
     focal_problem problem = problem_of(cases[i].op, cases[i].kind, cases[i].outer,
                                        cases[i].classes, cases[i].gamma);
     problem.logits_stride = problem.gradient_stride = cases[i].stride;
-    problem.tier = i % 3 == 2 ? FOCAL_TIER_SLEEF : FOCAL_TIER_FAST;
+    problem.tier = tier_at(i);
     return problem;
 }
 
