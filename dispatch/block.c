@@ -211,7 +211,7 @@ static int64_t find_bad_element(const uint8_t *targets, size_t start, size_t cou
     uint8_t all = 0;
     for (size_t i = start; i < start + count; i++)
         all |= targets[i];
-    for (size_t i = start; all > 1; i++)
+    for (size_t i = start; all > 1 && i < start + count; i++)
         if (targets[i] > 1)
             return (int64_t)i;
     return -1;

@@ -52,6 +52,15 @@ _Static_assert((0 FOCAL_CPU_FEATURES(X)) == FOCAL_CPU_EVERY_FEATURE,
 #undef X
 _Static_assert(FOCAL_CPU_FEATURE_COUNT <= 31, "feature bits fit an enumerator of type int");
 
+/* What the scalar row with FMA needs: on x86 SLEEF compiles its scalar FMA functions for AVX2. */
+enum {
+#if defined(__x86_64__) || defined(__i386__)
+    FOCAL_CPU_SCALAR_FMA = FOCAL_CPU_FMA | FOCAL_CPU_AVX2,
+#else
+    FOCAL_CPU_SCALAR_FMA = FOCAL_CPU_FMA,
+#endif
+};
+
 /* Bits of XCR0, the register that tells which registers the system saves at a task switch. */
 enum {
     FOCAL_CPU_XCR0_AVX = 0x06,    /* XMM and the upper halves of YMM */

@@ -126,8 +126,9 @@ focal_status focal_set_isa_cap(const char *isa, focal_error *error) {
                           "the row \"%s\" is not built into this library", isa);
     pthread_mutex_lock(&state.mutex);
     bool late = state.frozen;
-    if (!late)
-        state.set_cap = (size_t)(row - focal_isa_rows);
+    size_t cap = (size_t)(row - focal_isa_rows);
+    if (!late && cap > state.set_cap)
+        state.set_cap = cap;
     pthread_mutex_unlock(&state.mutex);
     if (late)
         return focal_fail(error, FOCAL_E_LATE, "isa", -1,

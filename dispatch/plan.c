@@ -9,9 +9,8 @@
 #include "cpu.h"
 #include "status.h"
 
-/* Blocks per task: 8 blocks are 32768 elements, some 50 microseconds of work, against a few of
- * scheduling. */
-enum { DEFAULT_GRAIN = 8, DEFAULT_UNROLL = 16 };
+/* A task of 32768 elements is some 30 microseconds of work, against a few of scheduling. */
+enum { TASK_ELEMENTS = 32768, DEFAULT_UNROLL = 16 };
 
 static void *default_allocate(void *context, size_t size) {
     (void)context;
@@ -87,6 +86,11 @@ static void cut_into_blocks(focal_plan *plan) {
         plan->blocks_per_row = (classes + FOCAL_BLOCK - 1) / FOCAL_BLOCK;
     plan->blocks =
         (outer + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
+    size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * classes;
+    if (plan->grain == 0)
+        plan->grain = elements < TASK_ELEMENTS ? TASK_ELEMENTS / elements : 1;
+    if (plan->grain > plan->blocks)
+        plan->grain = plan->blocks;
     plan->tasks = (plan->blocks + plan->grain - 1) / plan->grain;
 }
 
@@ -169,7 +173,7 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         .half_steps =
             (uint32_t)(2.0 * (problem->gamma >= 0.0 && problem->gamma < 100.0 ? problem->gamma
                                                                               : 0.0)),
-        .grain = chosen.grain ? chosen.grain : DEFAULT_GRAIN,
+        .grain = chosen.grain,
     };
     if (chosen.allocate)
         plan.allocator =

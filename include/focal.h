@@ -176,7 +176,7 @@ typedef struct focal_problem {
     int64_t targets_stride;
     int64_t loss_stride;
     int64_t gradient_stride;
-    double gamma; /* focusing parameter, finite, >= 0 */
+    double gamma; /* focusing parameter, in [0, 1000] */
     focal_alpha_mode alpha_mode;
     double alpha;         /* in [0, 1], used when alpha_mode says so */
     uint32_t label_flags; /* FOCAL_LABEL_ */
@@ -198,7 +198,7 @@ typedef struct focal_options {
     const char *isa; /* pin to one ISA row ("avx2"); NULL = the best usable one. The portable
                         row "scalar" has no fused operations and so other bits. */
     uint32_t unroll; /* elements per kernel iteration: 16, 32; 0 = default */
-    uint32_t grain;  /* blocks (about 4096 elements each) per task; 0 = default */
+    uint32_t grain;  /* blocks (4096 elements, or a softmax row) per task; 0 = default */
     /* Memory for the plan and for workspaces that the caller does not pass. Both or neither. */
     void *allocator_context;
     void *(*allocate)(void *context, size_t size);
@@ -294,7 +294,7 @@ FOCAL_API focal_status focal_plan_finish(const focal_plan *plan, const focal_buf
 
 /* ---- Machine ----------------------------------------------------------------------------- */
 
-/* Lowers the choice of ISA rows for plans created later, as the environment variable FOCAL_ISA
+/* Lowers the choice of ISA rows for plans created later that pin none, as the environment variable FOCAL_ISA
  * does: rows better than `isa` are not chosen. Only before the first plan of the process
  * (FOCAL_E_LATE). It can never enable what the CPU lacks. Thread-safe. */
 FOCAL_API focal_status focal_set_isa_cap(const char *isa, focal_error *error);

@@ -21,7 +21,9 @@ static inline void focal_openmp_run(void *context, size_t tasks,
     int threads = (int)(intptr_t)context;
     if (threads <= 0)
         threads = omp_get_max_threads();
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    if ((size_t)threads > tasks)
+        threads = (int)tasks;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (tasks > 1)
     for (int64_t index = 0; index < (int64_t)tasks; index++)
         task(argument, (size_t)index);
 }

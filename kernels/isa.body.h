@@ -10,6 +10,10 @@
 
 #include "kernel.h"
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "the kernels need IEEE arithmetic: leave fast-math out of the compiler's flags"
+#endif
+
 #include "sum.h"
 
 #include "elementary.h"

@@ -327,7 +327,8 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
         .gamma_low = vf_set((float)(span->gamma - (double)gamma_high)),
         .upstream = vf_set(span->upstream),
         .half_steps = span->half_steps,
-        .has_zero_alpha = span->alpha_positive == 0.0 || span->alpha_negative == 0.0,
+        .has_zero_alpha =
+            (float)span->alpha_positive == 0.0F || (float)span->alpha_negative == 0.0F,
     };
     size_t count = span->rows * span->classes;
     sigmoid_scratch scratch;
