@@ -67,14 +67,19 @@ long double oracle_margin_loss(long double margin, double gamma) {
     return hard_point(margin, gamma).loss;
 }
 
-long double oracle_softmax(const float *logits, size_t classes, size_t label, double gamma,
-                           double alpha, long double *gradients) {
+oracle_row oracle_softmax(const float *logits, size_t classes, size_t label, double gamma,
+                          double alpha, long double *gradients) {
     long double most = logits[0], others = 0.0L;
     for (size_t c = 1; c < classes; c++)
         most = fmaxl(most, logits[c]);
-    for (size_t c = 0; c < classes; c++)
-        if (c != label)
-            others += expl(logits[c] - most);
+    size_t subnormal_others = 0;
+    for (size_t c = 0; c < classes; c++) {
+        if (c == label || logits[c] == -HUGE_VALF)
+            continue;
+        const long double weight = expl(logits[c] - most);
+        subnormal_others += weight < (long double)FLT_MIN;
+        others += weight;
+    }
     const long double distance = logits[label] - most, own = expl(distance);
     const long double total = own + others;
     const long double p = own / total, q = others / total;
@@ -87,7 +92,7 @@ long double oracle_softmax(const float *logits, size_t classes, size_t label, do
     const long double slope = power * (1.0L + gamma * p * ratio);
     for (size_t c = 0; gradients && c < classes; c++)
         gradients[c] = c == label ? -slope * q : slope * expl(logits[c] - most) / total;
-    return power * cross_entropy;
+    return (oracle_row){power * cross_entropy, q, subnormal_others};
 }
 
 double oracle_ulp(long double exact) {

@@ -17,9 +17,16 @@ typedef struct oracle_point {
 /* Finite logit, target in [0, 1], gamma >= 0; alpha NaN means off. */
 oracle_point oracle_sigmoid(double logit, double target, double gamma, double alpha);
 
-/* Finite logits; `gradients` has one value per class, or is NULL. Returns the loss. */
-long double oracle_softmax(const float *logits, size_t classes, size_t label, double gamma,
-                           double alpha, long double *gradients);
+/* 1 - p_t, and how many classes but the label have a weight exp(x - max) that f32 holds only as a
+ * subnormal, if at all. */
+typedef struct oracle_row {
+    long double loss, not_p;
+    size_t subnormal_others;
+} oracle_row;
+
+/* Logits finite or -infinity; `gradients` has one value per class, or is NULL. */
+oracle_row oracle_softmax(const float *logits, size_t classes, size_t label, double gamma,
+                          double alpha, long double *gradients);
 
 /* The loss of a hard target as a function of the margin (logit, sign turned for target 0) that
  * need not be a float: for derivatives by differences. */

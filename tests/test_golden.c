@@ -1,5 +1,5 @@
-/* The golden values of tests/data on every usable ISA row: losses and gradients against exact
- * ones, made with mpmath, and the largest error seen per row, gamma and kind of target.
+/* The golden values of tests/data on every usable ISA row in every tier: losses and gradients
+ * against exact ones, made with mpmath, and the largest errors by tier, gamma and kind of target.
  * Usage: test_golden FOLDER. The bounds stand in evaluate.h; gradients of soft targets are
  * measured at the oracle's scale, the sum of the magnitudes of their terms. */
 #include "check.h"
@@ -27,6 +27,8 @@ typedef struct {
 enum { HARD_DENSE, HARD_BINARY, SOFT_DENSE, SOFTMAX_LABEL, KINDS };
 static const char *const kind_names[KINDS] = {"0/1 dense", "0/1 binary", "soft dense",
                                               "softmax"};
+static const bound_kind kind_bounds[KINDS] = {HARD_TARGETS, HARD_TARGETS, SOFT_TARGETS,
+                                              SOFTMAX_LABELS};
 
 /* The largest errors: ULP where the scale is normal, 2^-149 where it is not. */
 typedef struct {
@@ -156,9 +158,9 @@ static void check_oracle_point(const sigmoid_point *point) {
 
 static void check_oracle_row(const softmax_point *point) {
     long double gradients[CLASSES_MAX];
-    const long double loss = oracle_softmax(point->logits, point->classes, point->label,
+    const oracle_row exact = oracle_softmax(point->logits, point->classes, point->label,
                                             point->gamma, point->alpha, gradients);
-    int close = close_to_golden(loss, point->loss, loss);
+    int close = close_to_golden(exact.loss, point->loss, exact.loss);
     for (size_t c = 0; c < point->classes; c++)
         close = close && close_to_golden(gradients[c], point->gradients[c], gradients[c]);
     CHECK_CASE(close, "oracle at gamma %a alpha %a, %zu classes, label %zu, first logit %a",
@@ -166,31 +168,39 @@ static void check_oracle_row(const softmax_point *point) {
                (double)point->logits[0]);
 }
 
-static void check_sigmoid_point(const char *isa, int kind, const sigmoid_point *point,
-                                float loss, float gradient, worst_errors *worst) {
+/* One result; `extra` is what the bound has besides ULP of the scale. */
+static void check_result(variant on, int kind, double gamma, const char *where,
+                         const char *quantity, float got, double exact, long double scale,
+                         double extra, worst_errors *worst) {
+    const double error = oracle_error(got, exact, scale);
+    const double bound = bound_ulp(kind_bounds[kind], on.tier, gamma, scale);
+    CHECK_CASE(error <= bound + extra / oracle_ulp(scale),
+               "%s, tier %s, %s: gamma %a %s: %s %a, exact %a, %g ULP", on.isa,
+               focal_tier_name(on.tier), kind_names[kind], gamma, where, quantity, (double)got,
+               exact, error);
+    if (extra <= 0.1 * oracle_ulp(scale))
+        note_error(quantity[0] == 'l' ? &worst->loss : &worst->gradient, &worst->subnormal,
+                   error, scale);
+}
+
+static void check_sigmoid_point(variant on, int kind, const sigmoid_point *point, float loss,
+                                float gradient, worst_errors *worst) {
+    char where[120];
+    snprintf(where, sizeof where, "alpha %a logit %a target %a", point->alpha,
+             (double)point->logit, (double)point->target);
     const long double scale =
         oracle_sigmoid((double)point->logit, (double)point->target, point->gamma, point->alpha)
             .gradient_scale;
-    const double loss_error = oracle_error(loss, point->loss, point->loss);
-    const double gradient_error = oracle_error(gradient, point->gradient, scale);
-    const int soft = kind == SOFT_DENSE;
-    CHECK_CASE(loss_error <=
-                   (soft ? soft_bound(point->gamma) : hard_bound(point->gamma, point->loss)),
-               "%s, %s: gamma %a alpha %a logit %a target %a: loss %a, exact %a, %g ULP", isa,
-               kind_names[kind], point->gamma, point->alpha, (double)point->logit,
-               (double)point->target, (double)loss, point->loss, loss_error);
-    CHECK_CASE(gradient_error <=
-                   (soft ? soft_bound(point->gamma) : hard_bound(point->gamma, scale)),
-               "%s, %s: gamma %a alpha %a logit %a target %a: gradient %a, exact %a, %g ULP",
-               isa, kind_names[kind], point->gamma, point->alpha, (double)point->logit,
-               (double)point->target, (double)gradient, point->gradient, gradient_error);
-    note_error(&worst->loss, &worst->subnormal, loss_error, point->loss);
-    note_error(&worst->gradient, &worst->subnormal, gradient_error, scale);
+    check_result(on, kind, point->gamma, where, "loss", loss, point->loss, point->loss,
+                 kind == SOFT_DENSE ? soft_loss_extra(on.tier, (double)point->logit) : 0.0,
+                 worst);
+    check_result(on, kind, point->gamma, where, "gradient", gradient, point->gradient, scale,
+                 0.0, worst);
 }
 
 /* Points first ... first + count - 1 share gamma and alpha: one execution per kind of target.
  */
-static void check_sigmoid_run(const char *isa, size_t first, size_t count,
+static void check_sigmoid_run(variant on, size_t first, size_t count,
                               worst_errors worst[KINDS]) {
     static float logits[POINTS_MAX], dense[POINTS_MAX], loss[POINTS_MAX], gradient[POINTS_MAX];
     static uint8_t binary[POINTS_MAX];
@@ -200,7 +210,7 @@ static void check_sigmoid_run(const char *isa, size_t first, size_t count,
         dense[i] = points[i].target;
         binary[i] = points[i].target == 1.0F;
     }
-    evaluation run = {.isa = isa,
+    evaluation run = {.on = on,
                       .outer = count,
                       .classes = 1,
                       .gamma = points->gamma,
@@ -212,22 +222,21 @@ static void check_sigmoid_run(const char *isa, size_t first, size_t count,
     evaluate(run);
     for (size_t i = 0; i < count; i++) {
         const int kind = dense[i] == 0.0F || dense[i] == 1.0F ? HARD_DENSE : SOFT_DENSE;
-        check_sigmoid_point(isa, kind, &points[i], loss[i], gradient[i], &worst[kind]);
+        check_sigmoid_point(on, kind, &points[i], loss[i], gradient[i], &worst[kind]);
     }
     run.kind = FOCAL_TARGET_BINARY_U8;
     run.targets = binary;
     evaluate(run);
     for (size_t i = 0; i < count; i++)
         if (dense[i] == 0.0F || dense[i] == 1.0F)
-            check_sigmoid_point(isa, HARD_BINARY, &points[i], loss[i], gradient[i],
+            check_sigmoid_point(on, HARD_BINARY, &points[i], loss[i], gradient[i],
                                 &worst[HARD_BINARY]);
 }
 
-static void check_softmax_row(const char *isa, const softmax_point *point,
-                              worst_errors *worst) {
+static void check_softmax_row(variant on, const softmax_point *point, worst_errors *worst) {
     float loss, gradient[CLASSES_MAX];
     const int32_t label = (int32_t)point->label;
-    evaluate((evaluation){.isa = isa,
+    evaluate((evaluation){.on = on,
                           .op = FOCAL_SOFTMAX,
                           .kind = FOCAL_TARGET_LABEL_I32,
                           .outer = 1,
@@ -238,48 +247,51 @@ static void check_softmax_row(const char *isa, const softmax_point *point,
                           .targets = &label,
                           .row_loss = &loss,
                           .gradient = gradient});
-    const double error = oracle_error(loss, point->loss, point->loss);
-    CHECK_CASE(
-        error <= hard_bound(point->gamma, point->loss),
-        "%s, softmax: gamma %a alpha %a, %zu classes, label %zu, first logit %a: loss %a, "
-        "exact %a, %g ULP",
-        isa, point->gamma, point->alpha, point->classes, point->label, (double)point->logits[0],
-        (double)loss, point->loss, error);
-    note_error(&worst->loss, &worst->subnormal, error, point->loss);
+    char where[120];
+    snprintf(where, sizeof where, "alpha %a, %zu classes, label %zu, first logit %a",
+             point->alpha, point->classes, point->label, (double)point->logits[0]);
+    const oracle_row exact = oracle_softmax(point->logits, point->classes, point->label,
+                                            point->gamma, point->alpha, NULL);
+    const double off = softmax_extra(on.tier, exact.subnormal_others, exact.not_p);
+    check_result(on, SOFTMAX_LABEL, point->gamma, where, "loss", loss, point->loss, point->loss,
+                 off * (point->gamma + 1.0) * point->loss, worst);
     for (size_t c = 0; c < point->classes; c++) {
-        const double exact = point->gradients[c];
-        const double gradient_error = oracle_error(gradient[c], exact, exact);
-        CHECK_CASE(gradient_error <= hard_bound(point->gamma, exact),
-                   "%s, softmax: gamma %a alpha %a, %zu classes, label %zu, first logit %a: "
-                   "gradient %zu is %a, exact %a, %g ULP",
-                   isa, point->gamma, point->alpha, point->classes, point->label,
-                   (double)point->logits[0], c, (double)gradient[c], exact, gradient_error);
-        note_error(&worst->gradient, &worst->subnormal, gradient_error, exact);
+        const double power = c == point->label ? point->gamma + 1.0 : point->gamma;
+        const double slope = point->gradients[c];
+        check_result(on, SOFTMAX_LABEL, point->gamma, where, "gradient", gradient[c], slope,
+                     slope, off * power * fabs(slope), worst);
     }
 }
 
-static void check_isa(const char *isa, const char *folder) {
-    worst_errors worst[GAMMAS_MAX][KINDS] = {{{0.0, 0.0, 0.0}}};
+static worst_errors worst[TIERS][GAMMAS_MAX][KINDS];
+
+static void check_variant(variant on, const char *folder, worst_errors errors[][KINDS]) {
     for (size_t first = 0, end; first < sigmoid_count; first = end) {
         const sigmoid_point *const point = &sigmoid_points[first];
         for (end = first; end < sigmoid_count; end++)
             if (sigmoid_points[end].gamma != point->gamma ||
                 memcmp(&sigmoid_points[end].alpha, &point->alpha, sizeof point->alpha) != 0)
                 break;
-        check_sigmoid_run(isa, first, end - first, worst[gamma_index(point->gamma)]);
+        check_sigmoid_run(on, first, end - first, errors[gamma_index(point->gamma)]);
     }
     static softmax_point row;
     FILE *const file = open_data(folder, "golden_softmax.txt");
     while (read_softmax(file, &row))
-        check_softmax_row(isa, &row, &worst[gamma_index(row.gamma)][SOFTMAX_LABEL]);
+        check_softmax_row(on, &row, &errors[gamma_index(row.gamma)][SOFTMAX_LABEL]);
     fclose(file);
+}
+
+static void print_worst(int tier) {
     for (size_t g = 0; g < gamma_count; g++)
-        for (int kind = 0; kind < KINDS; kind++)
-            printf(
-                "%-10s gamma %-4.3g %-11s largest error: loss %5.2f ULP, gradient %5.2f ULP, "
-                "subnormal %4.2f * 2^-149\n",
-                isa, gammas[g], kind_names[kind], worst[g][kind].loss, worst[g][kind].gradient,
-                worst[g][kind].subnormal);
+        for (int kind = 0; kind < KINDS; kind++) {
+            const worst_errors *const errors = &worst[tier][g][kind];
+            printf("%-8s gamma %-4.3g %-11s largest error: loss %5.2f ULP, gradient %5.2f ULP "
+                   "(bound %g), subnormal %4.2f * 2^-149\n",
+                   focal_tier_name(all_tiers[tier]), gammas[g], kind_names[kind], errors->loss,
+                   errors->gradient,
+                   bound_ulp(kind_bounds[kind], all_tiers[tier], gammas[g], 1.0L),
+                   errors->subnormal);
+        }
 }
 
 int main(int argc, char **argv) {
@@ -299,7 +311,14 @@ int main(int argc, char **argv) {
     fclose(file);
     CHECK_CASE(rows > 0, "no rows in golden_softmax.txt");
     size_t index = 0;
-    for (const char *isa; (isa = next_isa(&index)) != NULL;)
-        check_isa(isa, argv[1]);
+    for (const char *isa; (isa = next_isa(&index)) != NULL;) {
+        const unsigned passed = check_passed, failed = check_failed;
+        for (int tier = 0; tier < TIERS; tier++)
+            check_variant((variant){isa, all_tiers[tier]}, argv[1], worst[tier]);
+        printf("row %s: %u passed, %u failed\n", isa, check_passed - passed,
+               check_failed - failed);
+    }
+    for (int tier = 0; tier < TIERS; tier++)
+        print_worst(tier);
     return check_report();
 }

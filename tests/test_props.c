@@ -1,5 +1,5 @@
-/* Usage: test_props [--seed N] [--isa ROW]. The seed is the time unless given, and is printed.
- * Without --isa, all usable rows are tested. */
+/* Usage: test_props [--seed N] [--isa ROW] [--tier NAME] [--quick]. The seed is the time unless
+ * given, and is printed. Without --isa and --tier, all usable rows and all tiers are tested. */
 #include "props.h"
 
 #include <time.h>
@@ -7,14 +7,29 @@
 #include "check.h"
 #include "ulp.h"
 
-const double all_gammas[GAMMAS] = {0.0, 0x1p-200, 1e-3, 0.1, 0.5, 0.9,  1.0,  1.5,
-                                   2.0, 2.5,      3.0,  3.7, 5.0, 10.0, 20.0, 1000.0};
+static const double all_gammas[] = {0.0, 0x1p-200, 1e-3, 0.1, 0.5, 0.9,  1.0,  1.5,
+                                    2.0, 2.5,      3.0,  3.7, 5.0, 10.0, 20.0, 1000.0};
+/* One for each way to form a power, and both sides of 5. */
+static const double quick_gammas[] = {0.0, 0.9, 1.0, 1.5, 2.0, 3.7, 5.0, 10.0};
+enum {
+    GAMMAS = sizeof all_gammas / sizeof *all_gammas,
+    QUICK_GAMMAS = sizeof quick_gammas / sizeof *quick_gammas
+};
+
+int quick;
+const double *gammas = all_gammas;
+int gamma_count = GAMMAS, accurate_gammas = GAMMAS - 3;
+
+/* The largest errors: ULP where the scale is normal, 2^-149 where it is not. */
+static double worst_normal[TIERS][GAMMAS][BOUND_KINDS][RESULTS];
+static double worst_subnormal[TIERS][GAMMAS][BOUND_KINDS][RESULTS];
 
 int expect(const subject *about, int holds, const char *quantity, double got, double expected) {
     if (holds)
         return CHECK(holds);
-    printf("%s: isa %s, gamma %a, alpha %a, target or label %a, logits", about->property,
-           about->isa, about->gamma, about->alpha, about->target);
+    printf("%s: isa %s, tier %s, gamma %a, alpha %a, target or label %a, logits",
+           about->property, about->on.isa, focal_tier_name(about->on.tier), about->gamma,
+           about->alpha, about->target);
     for (size_t c = 0; c < about->classes && c < 16; c++)
         printf(" %a", (double)about->logits[c]);
     printf("%s (%zu)\n", about->classes > 16 ? " ..." : "", about->classes);
@@ -36,8 +51,31 @@ int expect_within(const subject *about, const char *quantity, float got, long do
     return holds;
 }
 
-int expect_near(const subject *about, const char *quantity, float got, long double exact) {
-    return expect_within(about, quantity, got, exact, exact, hard_bound(about->gamma, exact));
+/* An error that an extra of the bound may be the reason of says nothing about the ULP. */
+static void note_error(const subject *about, result_kind result, double error,
+                       const expectation *e) {
+    int tier = 0, g = 0;
+    while (all_tiers[tier] != about->on.tier)
+        tier++;
+    while (g < gamma_count && gammas[g] != about->gamma)
+        g++;
+    if (g == gamma_count || e->extra > 0.1 * oracle_ulp(e->scale))
+        return;
+    double *const worst = fabsl(e->scale) < (long double)FLT_MIN
+                              ? &worst_subnormal[tier][g][e->kind][result]
+                              : &worst_normal[tier][g][e->kind][result];
+    *worst = fmax(*worst, error);
+}
+
+double allowed(focal_tier tier, double gamma, expectation e) {
+    return bound_ulp(e.kind, tier, gamma, e.scale) * oracle_ulp(e.scale) + e.extra;
+}
+
+int expect_contract(const subject *about, result_kind result, float got, expectation e) {
+    const double unit = oracle_ulp(e.scale);
+    note_error(about, result, oracle_error(got, e.exact, e.scale), &e);
+    return expect_within(about, result == LOSS ? "loss" : "gradient", got, e.exact, e.scale,
+                         allowed(about->on.tier, about->gamma, e) / unit);
 }
 
 double draw_uniform(random_source *source, double low, double high) {
@@ -103,37 +141,71 @@ float draw_soft_target(random_source *source) {
     }
 }
 
-static void test_isa(const char *isa, uint64_t seed) {
-    const unsigned passed = check_passed, failed = check_failed;
-    random_source source = {seed}; /* the same inputs on every row */
-    test_sigmoid_accuracy(isa, &source);
-    test_sigmoid_properties(isa, &source);
-    test_softmax_accuracy(isa, &source);
-    test_softmax_properties(isa, &source);
-    test_limits(isa, &source);
-    test_plans(isa, &source);
-    printf("%s: %u passed, %u failed\n", isa, check_passed - passed, check_failed - failed);
+static void test_variant(variant on, uint64_t seed) {
+    random_source source = {seed}; /* the same inputs for all */
+    test_sigmoid_accuracy(on, &source);
+    test_sigmoid_properties(on, &source);
+    test_softmax_accuracy(on, &source);
+    test_softmax_properties(on, &source);
+    test_limits(on, &source);
+    test_plans(on, &source);
+}
+
+static void print_worst(int tier) {
+    static const char *const kinds[BOUND_KINDS] = {"0/1 targets", "soft targets", "softmax"};
+    for (int g = 0; g < gamma_count; g++)
+        for (int kind = 0; kind < BOUND_KINDS; kind++) {
+            const double *const normal = worst_normal[tier][g][kind];
+            const double *const subnormal = worst_subnormal[tier][g][kind];
+            printf("%-8s gamma %-8.4g %-12s loss %6.2f ULP, gradient %6.2f ULP (bound %g); "
+                   "subnormal %.2f, %.2f\n",
+                   focal_tier_name(all_tiers[tier]), gammas[g], kinds[kind], normal[LOSS],
+                   normal[GRADIENT],
+                   bound_ulp((bound_kind)kind, all_tiers[tier], gammas[g], 1.0L),
+                   subnormal[LOSS], subnormal[GRADIENT]);
+        }
+}
+
+static void run_quickly(void) {
+    quick = 1;
+    gammas = quick_gammas;
+    gamma_count = QUICK_GAMMAS;
+    accurate_gammas = QUICK_GAMMAS - 1;
+}
+
+static int usage(void) {
+    puts("usage: test_props [--seed N] [--isa ROW] [--tier NAME] [--quick]");
+    return 2;
 }
 
 int main(int argc, char **argv) {
     uint64_t seed = (uint64_t)time(NULL);
-    const char *only = NULL;
-    for (int i = 1; i < argc; i += 2) {
-        if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(argv[i + 1], NULL, 0);
-        } else if (i + 1 < argc && strcmp(argv[i], "--isa") == 0) {
-            only = argv[i + 1];
-        } else {
-            puts("usage: test_props [--seed N] [--isa ROW]");
-            return 2;
-        }
+    const char *only_isa = NULL, *only_tier = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0)
+            run_quickly();
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[++i], NULL, 0);
+        else if (i + 1 < argc && strcmp(argv[i], "--isa") == 0)
+            only_isa = argv[++i];
+        else if (i + 1 < argc && strcmp(argv[i], "--tier") == 0)
+            only_tier = argv[++i];
+        else
+            return usage();
     }
     printf("seed %llu\n", (unsigned long long)seed);
     size_t index = 0;
-    if (only)
-        test_isa(only, seed);
-    else
-        for (const char *isa; (isa = next_isa(&index)) != NULL;)
-            test_isa(isa, seed);
+    for (const char *isa; (isa = next_isa(&index)) != NULL;) {
+        const unsigned passed = check_passed, failed = check_failed;
+        if (only_isa && strcmp(isa, only_isa) != 0)
+            continue;
+        for (int tier = 0; tier < TIERS; tier++)
+            if (!only_tier || strcmp(only_tier, focal_tier_name(all_tiers[tier])) == 0)
+                test_variant((variant){isa, all_tiers[tier]}, seed);
+        printf("row %s: %u passed, %u failed\n", isa, check_passed - passed,
+               check_failed - failed);
+    }
+    for (int tier = 0; tier < TIERS; tier++)
+        print_worst(tier);
     return check_report();
 }
