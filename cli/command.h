@@ -35,7 +35,9 @@ typedef struct command {
     const char *details;  /* what follows the options in its --help */
     const option_spec *options;
     size_t option_count;
-    /* values[i] belongs to options[i]: NULL if not given, "" for a flag that was given. */
+    size_t operand_count; /* how many words without dashes it takes at most */
+    /* values[i] belongs to options[i]: NULL if not given, "" for a flag that was given. Operands
+     * follow in their order, NULL if not given. */
     int (*run)(const char *const *values);
 } command;
 
@@ -43,7 +45,8 @@ typedef struct command {
 #define COMMAND_LIST(X)                                                                        \
     X(info)                                                                                    \
     X(eval)                                                                                    \
-    X(verify)
+    X(verify)                                                                                  \
+    X(bench)
 
 #define DECLARE_COMMAND(name) extern const command command_##name;
 COMMAND_LIST(DECLARE_COMMAND)

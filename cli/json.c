@@ -5,8 +5,17 @@
 #include <stddef.h>
 #include <stdio.h>
 
+static FILE *chosen; /* NULL: stdout, which is no constant to begin with */
 static int first_in_bracket = 1;
 static int depth;
+
+void json_to(FILE *stream) {
+    chosen = stream;
+}
+
+static FILE *output(void) {
+    return chosen ? chosen : stdout;
+}
 
 /* The length of the UTF-8 sequence at `text`, 0 if it is none (RFC 3629: shortest form, no
  * surrogates, at most U+10FFFF). A NUL ends every sequence, so this never reads past the text.
@@ -28,37 +37,37 @@ static size_t utf8_length(const unsigned char *text) {
 
 static void print_string(const char *value) {
     const unsigned char *text = (const unsigned char *)value;
-    putchar('"');
+    putc('"', output());
     while (*text) {
         size_t length = utf8_length(text);
         if (length == 0)
-            printf("\\udc%02x", *text++);
+            fprintf(output(), "\\udc%02x", *text++);
         else if (*text == '"' || *text == '\\')
-            printf("\\%c", *text++);
+            fprintf(output(), "\\%c", *text++);
         else if (*text < 0x20 || *text == 0x7f)
-            printf("\\u%04x", *text++);
+            fprintf(output(), "\\u%04x", *text++);
         else
             for (; length > 0; length--)
-                putchar(*text++);
+                putc(*text++, output());
     }
-    putchar('"');
+    putc('"', output());
 }
 
 static void begin(const char *key) {
     if (!first_in_bracket)
-        putchar(',');
+        putc(',', output());
     if (depth > 0)
-        printf("\n%*s", 2 * depth, "");
+        fprintf(output(), "\n%*s", 2 * depth, "");
     first_in_bracket = 0;
     if (key) {
         print_string(key);
-        fputs(": ", stdout);
+        fputs(": ", output());
     }
 }
 
 void json_open(const char *key, char bracket) {
     begin(key);
-    putchar(bracket);
+    putc(bracket, output());
     depth++;
     first_in_bracket = 1;
 }
@@ -66,11 +75,11 @@ void json_open(const char *key, char bracket) {
 void json_close(char bracket) {
     depth--;
     if (!first_in_bracket)
-        printf("\n%*s", 2 * depth, "");
-    putchar(bracket);
+        fprintf(output(), "\n%*s", 2 * depth, "");
+    putc(bracket, output());
     first_in_bracket = 0;
     if (depth == 0) {
-        putchar('\n');
+        putc('\n', output());
         first_in_bracket = 1;
     }
 }
@@ -80,23 +89,23 @@ void json_string(const char *key, const char *value) {
     if (value)
         print_string(value);
     else
-        fputs("null", stdout);
+        fputs("null", output());
 }
 
 void json_integer(const char *key, int64_t value) {
     begin(key);
-    printf("%" PRId64, value);
+    fprintf(output(), "%" PRId64, value);
 }
 
 void json_boolean(const char *key, int value) {
     begin(key);
-    fputs(value ? "true" : "false", stdout);
+    fputs(value ? "true" : "false", output());
 }
 
 void json_number(const char *key, double value) {
     begin(key);
     if (isfinite(value))
-        printf("%.17g", value);
+        fprintf(output(), "%.17g", value);
     else
-        fputs("null", stdout);
+        fputs("null", output());
 }

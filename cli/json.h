@@ -1,8 +1,13 @@
-/* Writes one flat JSON value after another to stdout: valid whatever the strings hold. */
+/* Writes one flat JSON value after another to stdout, or another stream: valid whatever the
+ * strings hold. */
 #ifndef FOCAL_CLI_JSON_H
 #define FOCAL_CLI_JSON_H
 
 #include <stdint.h>
+#include <stdio.h>
+
+/* Where the following values go; NULL is stdout. Only between top-level values. */
+void json_to(FILE *stream);
 
 /* Opens "{" or "["; `key` is NULL at the top and inside arrays, here and below. */
 void json_open(const char *key, char bracket);

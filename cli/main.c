@@ -99,7 +99,7 @@ static int run_help(int argc, char **argv) {
 
 static int run_command(const command *spec, int argc, char **argv) {
     message_prefix(spec->name);
-    const char **values = calloc(spec->option_count + 1, sizeof *values);
+    const char **values = calloc(spec->option_count + spec->operand_count + 1, sizeof *values);
     if (!values)
         return fail(FAILED, "out of memory");
     int help = 0, code = parse_options(spec, argc, argv, values, &help);

@@ -66,12 +66,17 @@ static size_t find_option(const command *spec, const char *argument, size_t name
 }
 
 int parse_options(const command *spec, int argc, char **argv, const char **values, int *help) {
+    size_t operands = 0;
     *help = 0;
     for (int i = 0; i < argc; i++) {
         const char *argument = argv[i];
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             *help = 1;
             return DONE;
+        }
+        if (argument[0] != '-' && operands < spec->operand_count) {
+            values[spec->option_count + operands++] = argument;
+            continue;
         }
         if (argument[0] != '-')
             return fail(USAGE,

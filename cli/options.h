@@ -4,10 +4,11 @@
 
 #include "command.h"
 
-/* Fills values[0 .. spec->option_count) from the arguments after the command's name: --name
+/* Fills values[] from the arguments after the command's name: --name
  * VALUE,
  * --name=VALUE, --flag, and --help or -h, which sets *help. No abbreviations, nothing twice, no
- * other arguments. Returns an exit code. */
+ * other arguments than spec->operand_count operands behind the options' values. Returns an exit
+ * code. */
 int parse_options(const command *spec, int argc, char **argv, const char **values, int *help);
 
 /* A decimal number without anything around it; range is left to the library (1e999 is

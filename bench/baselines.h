@@ -1,0 +1,50 @@
+/* Opponents: the same losses and gradients by other means, on one thread. */
+#ifndef FOCAL_BENCH_BASELINES_H
+#define FOCAL_BENCH_BASELINES_H
+
+#include "cases.h"
+
+/* X(id, text, what it is) */
+#define BENCH_BASELINE_LIST(X)                                                                 \
+    X(SLEEF, "sleef", "SLEEF's exp, log1p and pow, called per AVX2 vector in one loop")        \
+    X(PLAIN, "plain", "the formula in C, at -O3")                                              \
+    X(VECTORISED, "vectorised",                                                                \
+      "the same C, vectorised by the compiler: -O3 -ffast-math, AVX2, vector libm")
+
+typedef enum {
+#define BENCH_BASELINE_ENUM(id, text, description) BENCH_BASELINE_##id,
+    BENCH_BASELINE_LIST(BENCH_BASELINE_ENUM)
+#undef BENCH_BASELINE_ENUM
+        BENCH_BASELINE_COUNT
+} bench_baseline;
+
+const char *bench_baseline_name(bench_baseline baseline);
+
+/* Whether this build and this CPU have it. */
+int bench_baseline_usable(bench_baseline baseline);
+
+/* One execution. The gradient is written unless the direction is the loss; the returned sum of
+ * losses is 0 if the direction is the gradient. */
+double bench_baseline_run(bench_baseline baseline, const bench_data *data, double gamma,
+                          bench_direction direction);
+
+/* ---- What an opponent implements ----------------------------------------------------------- */
+
+/* A piece of the work: sigmoid elements with float targets, or one softmax row with its label.
+ */
+typedef struct bench_piece {
+    const float *logits, *targets;
+    float *gradient; /* NULL: not wanted */
+    size_t count, label;
+    int want_loss;
+    float gamma, alpha_positive, alpha_negative;
+} bench_piece;
+
+typedef struct bench_opponent {
+    double (*sigmoid)(const bench_piece *piece);
+    double (*softmax)(const bench_piece *piece);
+} bench_opponent;
+
+extern const bench_opponent bench_plain_base, bench_plain_vectorised, bench_sleef_avx2;
+
+#endif

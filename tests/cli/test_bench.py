@@ -1,0 +1,191 @@
+"""Tests of `focal bench`: it runs whole, its reports are JSON, compare judges and refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from harness import FAILED, USAGE, CommandTest, strict_json
+
+BENCH = ("bench", "--quiet")
+
+
+class Run(CommandTest):
+    def bench(self, *arguments: Any) -> tuple[str, dict[str, Any]]:
+        """A run that must succeed; a note about the machine's load may stand on stderr."""
+        path = self.folder / "report.json"
+        done = self.run_focal(*BENCH, *arguments, "--json", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"^(focal bench: note: the load average [^\n]*\n)?$")
+        report = strict_json(path.read_text())
+        assert isinstance(report, dict)
+        return done.stdout, report
+
+    def test_smoke_runs_every_case(self) -> None:
+        text, report = self.bench("--smoke")
+        listed = self.focal("bench", "--list").split("\n\nOpponents")[0]
+        cases = re.findall(r"(?m)^  (\w+) +(?:sigmoid|softmax)", listed)
+        self.assertGreater(len(cases), 10)
+        self.assertEqual(list(dict.fromkeys(r["case"] for r in report["results"])), cases)
+        for case in cases:
+            self.assertEqual(len(re.findall(rf"(?m)^{case}: s", text)), 2)
+        for result in report["results"]:
+            self.assertEqual(result["rounds"], 1)
+            self.assertGreater(result["ns_per_element"], 0.0)
+            self.assertLessEqual(result["rows"] * result["classes"], 200_000)
+        for key, value in report["host"].items():
+            self.assertTrue(value, key)
+            self.assertIn(f"{key:15} {value.split()[0]}", text)
+
+    def test_figures_belong_together(self) -> None:
+        _, report = self.bench(
+            *("--case", "retinanet,softmax80", "--direction", "gradient", "--gamma", "0,2.5"),
+            *("--tier", "sleef,fast", "--isa", "scalar", "--smoke"),
+        )
+        names = "scalar sleef", "scalar fast", "plain", "roofline"
+        for result in report["results"]:
+            self.assertIn(result["gamma"], (0.0, 2.5))
+            self.assertEqual(result["direction"], "gradient")
+            elements = result["rows"] * result["classes"]
+            self.assertAlmostEqual(result["ns_per_call"] / elements, result["ns_per_element"])
+            moved = result["bytes_per_element"] / result["ns_per_element"]
+            self.assertAlmostEqual(result["gb_per_second"] / moved, 1.0)
+            self.assertAlmostEqual(result["bytes_per_element"], 8.0 + 4.0 / result["classes"])
+        for case, gamma in (("retinanet", 0.0), ("softmax80", 2.5)):
+            found = {r["variant"]: r for r in report["results"] if (r["case"], r["gamma"]) == (case, gamma)}
+            self.assertLessEqual(set(names), set(found))
+            for name in names[:2]:
+                ratio = found["plain"]["ns_per_call"] / found[name]["ns_per_call"]
+                self.assertAlmostEqual(found[name]["speedup_over"]["plain"][0], ratio)
+
+    def test_memory_that_is_not_there_is_said(self) -> None:
+        text, report = self.bench("--smoke", "--case", "llm,tiny", "--max-bytes", "100000")
+        self.assertIn("llm: skipped: needs 1 MB of memory", text)
+        self.assertEqual({r["case"] for r in report["results"]}, {"tiny"})
+
+    def test_clock_of_the_cpu(self) -> None:
+        _, report = self.bench("--smoke", "--case", "tiny", "--clock", "cpu", "--against", "none")
+        self.assertTrue(report["host"]["clock"].startswith("cpu time, "))
+        self.assertTrue(all(r["speedup_over"].keys() <= {"scalar"} for r in report["results"]))
+
+
+class Usage(CommandTest):
+    def test_refused(self) -> None:
+        for message, *arguments in (
+            ("--case: there is no 'retinnet'; did you mean retinanet?", "--case", "retinnet"),
+            ("--case: there is no 'x'; 'focal bench --list'", "--case", "tiny,x"),
+            ("--case 'tiny,,l1'", "--case", "tiny,,l1"),
+            ("--case 'tiny,' is not a list", "--case", "tiny,"),
+            ("--op softmax: none of the chosen cases", "--op", "softmax", "--case", "tiny"),
+            ("--isa 'abacus': there is no such row", "--isa", "abacus"),
+            ("--direction 'up' is none of: loss, gradient, both", "--direction", "up"),
+            ("--tier 'slow' is none of", "--tier", "fast,slow"),
+            ("--gamma -1 is outside [0, 1000]", "--gamma", "2,-1"),
+            ("--gamma lists more than 8", "--gamma", "1,1,1,1,1,1,1,1,1"),
+            ("--threads '1.5' is not an integer", "--threads", "1.5"),
+            ("--budget 0 is not above 0", "--budget", "0"),
+            ("--clock 'sun' is none of: wall, cpu", "--clock", "sun"),
+            ("--against 'torch' is none of", "--against", "torch"),
+            ("unknown argument 'comapre'", "comapre"),
+            ("compare takes two files", "compare", "a.json"),
+            ("compare takes two files and no options", "compare", "a", "b", "--smoke"),
+            ("unexpected argument 'c'", "compare", "a", "b", "c"),
+        ):
+            with self.subTest(message):
+                self.refused(USAGE, f"focal bench: {message}", "bench", *arguments)
+
+    def test_json_that_cannot_be_written(self) -> None:
+        path = self.folder / "no" / "report.json"
+        self.refused(FAILED, f"--json {path}: cannot be written", "bench", "--json", path)
+
+
+class Compare(CommandTest):
+    def setUp(self) -> None:
+        super().setUp()
+        path = self.folder / "made.json"
+        done = self.run_focal(
+            *BENCH, "--smoke", "--case", "tiny", "--isa", "scalar", "--against", "none", "--json", path
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.report: dict[str, Any] = json.loads(path.read_text())
+        self.report["host"]["virtual"] = "no"
+        for result in self.report["results"]:
+            self.assertEqual(result["variant"], "scalar fast")
+            result.update(rounds=30, ns_per_element=1.0, low_ns=0.999, high_ns=1.001)
+
+    def write(self, name: str, report: Any) -> Path:
+        return self.bytes_file(name, json.dumps(report, indent=1).encode())
+
+    def verdicts(self, factor: float, *, virtual: str = "no", rounds: int = 30) -> list[str]:
+        other = copy.deepcopy(self.report)
+        other["host"]["virtual"] = virtual
+        for result in other["results"]:
+            result["rounds"] = rounds
+            for key in ("ns_per_element", "low_ns", "high_ns"):
+                result[key] *= factor
+        text = self.focal("bench", "compare", self.write("a", self.report), self.write("b", other))
+        return re.findall(r"(?m)^tiny .*  (\w+)$", text)
+
+    def test_verdicts(self) -> None:
+        for factor, verdict in ((1.0, "noise"), (1.02, "noise"), (1.05, "slower"), (0.95, "faster")):
+            self.assertEqual(self.verdicts(factor), [verdict] * 2)
+        for factor, verdict in ((1.05, "noise"), (0.95, "noise"), (1.2, "slower"), (0.8, "faster")):
+            self.assertEqual(self.verdicts(factor, virtual="yes (KVM)"), [verdict] * 2)
+        self.assertEqual(self.verdicts(2.0, rounds=5), ["noise"] * 2)
+
+    def test_wide_intervals_are_noise(self) -> None:
+        for result in self.report["results"]:
+            result["high_ns"] = 1.5
+        self.assertEqual(self.verdicts(1.4), ["noise"] * 2)
+
+    def test_other_workloads_are_not_compared(self) -> None:
+        other = copy.deepcopy(self.report)
+        other["results"][0]["gamma"] = 3.0
+        text = self.focal("bench", "compare", self.write("a", self.report), self.write("b", other))
+        self.assertIn("not compared: 1 only in the old report, 1 only in the new one", text)
+        self.assertEqual(len(re.findall("(?m)^tiny .* noise$", text)), 1)
+
+    def test_other_hosts_are_noted(self) -> None:
+        other = copy.deepcopy(self.report)
+        other["host"]["cpu"] = "Abacus 3000"
+        done = self.run_focal("bench", "compare", self.write("a", self.report), self.write("b", other))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("note: different cpu", done.stderr)
+
+    def compare_refused(self, message: str, content: bytes) -> None:
+        good, bad = self.write("good", self.report), self.bytes_file("bad", content)
+        self.refused(FAILED, message, "bench", "compare", good, bad)
+        self.refused(FAILED, message, "bench", "compare", bad, good)
+
+    def test_refused(self) -> None:
+        def changed(**parts: Any) -> bytes:
+            return json.dumps({**self.report, **parts}).encode()
+
+        host, results = self.report["host"], self.report["results"]
+        bare = {key: value for key, value in self.report.items() if key != "host"}
+        self.compare_refused("the host card has no 'cpu'", json.dumps(bare).encode())
+        short = {key: value for key, value in host.items() if key != "virtual"}
+        self.compare_refused("the host card has no 'virtual'", changed(host=short))
+        self.compare_refused("different clocks", changed(host={**host, "clock": "cpu time, 1 ns"}))
+        self.compare_refused("another version", changed(focal_bench=2))
+        self.compare_refused("not a report of focal bench", changed(extra=1))
+        self.compare_refused("an unknown line in the host card", changed(host={**host, "mood": "good"}))
+        self.compare_refused("an unknown field", changed(results=[{**results[0], "colour": "red"}]))
+        for field, value in (("case", ""), ("ns_per_element", 0), ("low_ns", None)):
+            self.compare_refused("a result without", changed(results=[{**results[0], field: value}]))
+        self.compare_refused("a string is too long", changed(results=[{"case": "x" * 100}]))
+
+    def test_damaged_files(self) -> None:
+        whole = json.dumps(self.report, indent=1).encode()
+        for length in range(0, len(whole) - 1, 97):
+            with self.subTest(length):
+                bad = self.bytes_file("bad", whole[:length])
+                done = self.run_focal("bench", "compare", bad, bad)
+                self.assertEqual((done.returncode, done.stdout), (FAILED, ""))
+                self.assertRegex(done.stderr, r"^focal bench: [^\n]+: line \d+: [^\n]+\n$")
+        self.compare_refused("text behind the report", whole + b"x")
+        self.compare_refused("is no text", whole + b"\0")
+        self.refused(FAILED, "No such file", "bench", "compare", self.folder / "none", self.folder / "x")
