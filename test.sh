@@ -60,6 +60,8 @@ for part in "${parts[@]}"; do
 done
 wants() { [[ " ${parts[*]} " == *" $1 "* ]]; }
 
+# CMake's usual generator wants make, which nothing else here needs.
+export CMAKE_GENERATOR=Ninja
 work=$PWD/build-test
 results=$work/results.jsonl
 logs=$work/logs
