@@ -160,9 +160,9 @@ static unsigned parse_pair(cpu_dump *dump, const char *key, const char *value) {
     focal_cpu *const cpu = &dump->expected;
     uint32_t caches[4];
 #define KEY(text, bit, parsed)                                                                 \
- if (strcmp(key, text) == 0) {                                                                 \
-  return (parsed) ? (bit) : 0;                                                                 \
- }
+    if (strcmp(key, text) == 0) {                                                              \
+        return (parsed) ? (bit) : 0;                                                           \
+    }
     KEY("arch", SEEN_ARCH, parse_arch(value, &dump->arch))
     KEY("xcr0", SEEN_XCR0, parse_u64(value, &dump->xcr0))
     KEY("hwcap", SEEN_HWCAP, parse_u64(value, &dump->hwcap[0]))

@@ -22,8 +22,8 @@
 #define BOOT_COMMAND_LINE       0x91000
 
 #ifndef __ASSEMBLER__
-# include <stddef.h>
-# include <stdint.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct boot_segment {
     uint32_t address, first_sector, sectors;

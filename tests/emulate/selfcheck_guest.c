@@ -17,10 +17,10 @@ static int check_features(void) {
     int missing = 0;
     __builtin_cpu_init();
 #define REPORT_MISSING(name)                                                                   \
- if (!__builtin_cpu_supports(name)) {                                                          \
-  fprintf(stderr, "the CPU lacks %s\n", name);                                                 \
-  missing++;                                                                                   \
- }
+    if (!__builtin_cpu_supports(name)) {                                                       \
+        fprintf(stderr, "the CPU lacks %s\n", name);                                           \
+        missing++;                                                                             \
+    }
     AVX512_FEATURES(REPORT_MISSING)
 #undef REPORT_MISSING
     return missing > 0;
