@@ -124,14 +124,14 @@ static float random_bits(maker *m) {
 static void fill(maker *m, size_t rows, size_t classes) {
     m->one.rows = rows;
     m->one.classes = classes;
-    for (size_t i = 0; i < rows * classes; i++) {
+    for (size_t i = 0; i < rows * classes; i++)
         m->logits[i] = random_logit(m);
+    for (size_t i = 0; m->one.dense && i < rows * classes; i++)
         m->dense[i] = random_target(m);
+    for (size_t i = 0; m->one.binary && i < rows * classes; i++)
         m->binary[i] = (uint8_t)(random_next(&m->random) >> 63);
-    }
-    if (classes)
-        for (size_t r = 0; r < rows; r++)
-            m->labels[r] = (int32_t)random_below(&m->random, (uint32_t)classes);
+    for (size_t r = 0; m->one.labels && r < rows; r++)
+        m->labels[r] = (int32_t)random_below(&m->random, (uint32_t)classes);
 }
 
 static void set_gamma(maker *m, size_t which) {
@@ -333,12 +333,14 @@ static void make_softmax_specials(maker *m) {
         set_all(m, k);
         emit(m, "special values");
     }
-    /* All pairs: every difference to the maximum that the special values have. */
+    /* All pairs, with either as the label: every difference to the maximum that the special
+     * values have. */
     for (size_t k = 0; k < count; k += m->quick && k > 0 ? 9 : 1) {
-        fill(m, count, 2);
-        for (size_t r = 0; r < count; r++) {
-            m->logits[2 * r] = m->specials[r];
-            m->logits[2 * r + 1] = m->specials[(r + k) % count];
+        fill(m, 2 * count, 2);
+        for (size_t r = 0; r < 2 * count; r++) {
+            m->logits[2 * r] = m->specials[r / 2];
+            m->logits[2 * r + 1] = m->specials[(r / 2 + k) % count];
+            m->labels[r] = (int32_t)(r % 2);
         }
         set_all(m, k);
         emit(m, "special pairs");

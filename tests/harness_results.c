@@ -150,12 +150,11 @@ static void check_result(harness_runner *r, const result *a) {
             size_t end = step + HARNESS_LANES < a->width ? step + HARNESS_LANES : a->width;
             const float *got = a->got + row * a->stride;
             const uint32_t *expected = a->expected + row * a->width;
+            /* NaNs have many bits: they and mistakes are left for the loop. */
+            if (memcmp(got + step, expected + step, (end - step) * sizeof *got) == 0)
+                continue;
             uint64_t before = r->out->mistakes.elements;
             for (size_t i = step; i < end; i++) {
-                uint32_t bits;
-                memcpy(&bits, &got[i], sizeof bits);
-                if (bits == expected[i])
-                    continue;
                 float wanted = ulp_from_bits_f32(expected[i]);
                 if (!accepted(r, got[i], wanted, may_cancel))
                     wrong_element(r, a, row, i, wanted);

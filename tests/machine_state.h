@@ -16,7 +16,8 @@ void float_control_write(float_control control);
 float_control float_control_odd(float_control normal);
 
 /* Whether the processor tells that upper halves of YMM or ZMM are in use (XGETBV 1); proved by
- * dirtying and cleaning them. Never so where there are none. */
+ * dirtying and cleaning them. Never so where there are none, nor where the build has
+ * FOCAL_TESTS_UPPER_HALVES 0: below -O2 gcc writes no vzeroupper. */
 bool upper_halves_observable(void);
 
 /* Both are inlined, since they shall see nothing but what lies between them. */

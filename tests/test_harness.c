@@ -93,7 +93,8 @@ static void run_plants(void) {
                            false},
                   TIME_LIMIT);
     else
-        puts("missing vzeroupper: not observable on this processor, not checked");
+        puts("missing vzeroupper: not observable on this processor or in this build: not "
+             "checked");
 }
 
 static void check_tolerance(void) {

@@ -333,7 +333,8 @@ int main(int count, char **words) {
     const focal_isa_row *reference = focal_isa_find(reference_isa);
     printf("test_kernels: %s, seed %llu%s; upper halves %s\n", focal_cpu_host()->brand,
            (unsigned long long)options.settings.seed, options.settings.quick ? ", quick" : "",
-           upper_halves_observable() ? "observed" : "not observable on this processor");
+           upper_halves_observable() ? "observed"
+                                     : "not observable on this processor or in this build");
     if (!usable(reference)) {
         puts("FAILED: the reference row scalarfma is not built or needs what this machine "
              "lacks");
