@@ -192,7 +192,7 @@ build_gcc() { CC=gcc CXX=g++ build gcc --buildtype=release; }
 
 part_gcc() {
     build_gcc || return 0
-    run_tests gcc native 4
+    run_tests gcc native 4 --no-suite emulated
 }
 
 part_python() {
@@ -218,7 +218,7 @@ part_lint() {
 
 part_clang() {
     CC=clang CXX=clang++ build clang --buildtype=release || return 0
-    run_tests clang native 4
+    run_tests clang native 4 --no-suite emulated
 }
 
 # At -O1, so that the bits are also compared at another optimisation level.
@@ -226,14 +226,14 @@ part_sanitize() {
     CC=gcc CXX=g++ build sanitize -Doptimization=1 -Ddebug=true -Db_ndebug=false \
         -Db_sanitize=address,undefined -Db_lundef=false \
         -Dc_args=-fno-sanitize-recover=all || return 0
-    run_tests sanitize native 10
+    run_tests sanitize native 10 --no-suite emulated
     say "sanitize: the command"
     command_tests sanitize sanitize
 }
 
 part_aarch64() {
     build aarch64 --buildtype=release --cross-file tests/cross/aarch64.ini || return 0
-    run_tests aarch64 qemu 10 --no-suite dense
+    run_tests aarch64 qemu 10 --no-suite dense --no-suite emulated
 }
 
 # Only tests of the suite "isa": the others do not depend on the row, and Bochs is slow.
@@ -246,7 +246,7 @@ part_avx512() {
     local testlog=$work/gcc/meson-logs/testlog-avx512-run.json
     rm -f "$testlog"
     # Meson fills fresh memory with garbage for its tests; Bochs 2.7 does not survive that.
-    MALLOC_PERTURB_=0 meson test -C "$work/gcc" --no-rebuild --timeout-multiplier 40 --suite isa \
+    MALLOC_PERTURB_=0 meson test -C "$work/gcc" --no-rebuild --timeout-multiplier 40 --suite emulated \
         --wrapper "$PWD/tests/emulate/avx512-run -t 3600 -f $PWD/tests/data" \
         >"$logs/avx512/meson-test.log" 2>&1 </dev/null || true
     if [ -s "$testlog" ]; then
