@@ -199,13 +199,14 @@ static void make_parameters(maker *m) {
                     }
 }
 
-/* Around steps, runs of 512 and blocks of 4096: their neighbours and the nearest primes. */
-static const size_t long_lengths[] = {511, 513,  1021, 4095, 4096, 509,  512,
+/* Around runs of 512 and blocks of 4096: their neighbours and the nearest primes. */
+static const size_t long_lengths[] = {513, 1021, 4095, 4096, 509,  511,  512,
                                       521, 1023, 1024, 1025, 1031, 4079, 4093};
-enum { LONG_LENGTHS = 14, LONG_LENGTHS_QUICK = 5 };
+enum { LONG_LENGTHS = 14, LONG_LENGTHS_QUICK = 3 };
 
+/* Quick tries all lengths of up to four iterations of 32, and every third beyond. */
 static void make_lengths(maker *m) {
-    for (size_t n = 0; n <= 200; n++)
+    for (size_t n = 0; n <= 200; n += m->quick && n > 136 ? 3 : 1)
         for (size_t twice = 0; twice < (m->quick && n > 64 ? 1 : 2); twice++) {
             fill(m, 1, n);
             set_all(m, m->made);
@@ -293,7 +294,7 @@ static void make_shape(maker *m, size_t rows, size_t classes) {
 
 /* 1 ... 70 rows and classes, beyond one group of 64 rows and one run of 512 classes. */
 static void make_softmax_shapes(maker *m) {
-    size_t most = m->quick ? 400 : 1500;
+    size_t most = m->quick ? 150 : 1500;
     for (size_t n = 1; n <= 70; n++) {
         size_t other = n * 29 % 71;
         make_shape(m, n, n * other > most ? most / n : other);
@@ -301,9 +302,11 @@ static void make_softmax_shapes(maker *m) {
         make_shape(m, 1, n);
     }
     static const size_t shapes[][2] = {{0, 5},    {63, 3},   {64, 3},   {65, 3},   {130, 2},
-                                       {40, 40},  {47, 16},  {3, 511},  {3, 512},  {3, 513},
-                                       {2, 1000}, {2, 1021}, {2, 1025}, {2, 4096}, {2, 4097}};
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+                                       {40, 40},  {2, 511},  {2, 513},  {1, 1021}, {2, 4097},
+                                       {3, 512},  {47, 16},  {3, 1000}, {3, 1025}, {3, 1031},
+                                       {3, 4096}, {3, 4095}, {3, 2048}};
+    enum { SHAPES = 18, SHAPES_QUICK = 10 };
+    for (size_t i = 0; i < (m->quick ? SHAPES_QUICK : SHAPES); i++)
         for (size_t twice = 0; twice < (m->quick ? 1 : 2); twice++)
             make_shape(m, shapes[i][0], shapes[i][1]);
 }
@@ -335,7 +338,7 @@ static void make_softmax_specials(maker *m) {
     }
     /* All pairs, with either as the label: every difference to the maximum that the special
      * values have. */
-    for (size_t k = 0; k < count; k += m->quick && k > 0 ? 9 : 1) {
+    for (size_t k = 0; k < count; k += m->quick && k > 0 ? 18 : 1) {
         fill(m, 2 * count, 2);
         for (size_t r = 0; r < 2 * count; r++) {
             m->logits[2 * r] = m->specials[r / 2];

@@ -76,9 +76,9 @@ void *guard_put(guard_buffer *buffer, guard_place place, size_t size, size_t off
     return buffer->data;
 }
 
-/* All bytes equal the canary: the first does, and each equals the one before. */
-static bool intact(const guard_buffer *buffer, const unsigned char *start,
-                   const unsigned char *end) {
+/* The first byte is right, and each equals the one before. */
+bool guard_intact(const guard_buffer *buffer, const unsigned char *start,
+                  const unsigned char *end) {
     return start == end || (*start == buffer->canary &&
                             memcmp(start, start + 1, (size_t)(end - start) - 1) == 0);
 }
@@ -86,11 +86,11 @@ static bool intact(const guard_buffer *buffer, const unsigned char *start,
 ptrdiff_t guard_disturbance(const guard_buffer *buffer) {
     const unsigned char *data_end = buffer->data + buffer->data_size;
     const unsigned char *start = window_start(buffer), *end = window_end(buffer);
-    if (!intact(buffer, data_end, end))
+    if (!guard_intact(buffer, data_end, end))
         for (const unsigned char *p = data_end; p < end; p++)
             if (*p != buffer->canary)
                 return p - data_end + 1;
-    if (!intact(buffer, start, buffer->data))
+    if (!guard_intact(buffer, start, buffer->data))
         for (const unsigned char *p = buffer->data; p > start; p--)
             if (p[-1] != buffer->canary)
                 return p - 1 - buffer->data;

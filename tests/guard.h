@@ -34,6 +34,10 @@ void *guard_put(guard_buffer *buffer, guard_place place, size_t size, size_t off
  * the data, negative before it, positive past it (1 is the first byte), 0 if all are intact. */
 ptrdiff_t guard_disturbance(const guard_buffer *buffer);
 
+/* Whether all bytes from start to end are the buffer's canary. */
+bool guard_intact(const guard_buffer *buffer, const unsigned char *start,
+                  const unsigned char *end);
+
 /* The living buffer near whose data an address lies, or NULL; the distance as above, 0 inside. */
 const guard_buffer *guard_find(const void *address, ptrdiff_t *distance);
 

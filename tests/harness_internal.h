@@ -44,6 +44,7 @@ typedef struct {
     guard_place place;
     bool wrong; /* the present case has a wrong element */
     bool odd_tried;
+    uint64_t tried; /* cases */
 } harness_runner;
 
 /* Records a failure and the case in which it arose; the first of each check counts. */

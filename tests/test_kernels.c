@@ -126,8 +126,8 @@ static const focal_kernel *find(const focal_kernel_table *table, const char *con
                                 size_t length, uint32_t unroll) {
     for (size_t i = 0; i < table->count; i++) {
         const focal_kernel *kernel = &table->kernels[i];
-        if (kernel->unroll == unroll && cases_contract_length(kernel->name) == length &&
-            memcmp(kernel->name, contract, length) == 0)
+        if (kernel->unroll == unroll && strncmp(kernel->name, contract, length) == 0 &&
+            cases_contract_length(kernel->name) == length)
             return kernel;
     }
     return NULL;
@@ -181,8 +181,8 @@ static bool wanted(const focal_kernel *kernel) {
 
 /* Whether a row's kernel at `i` is of the contract and asked for. */
 static bool selected(const focal_kernel *kernel, const char *contract, size_t length) {
-    return wanted(kernel) && cases_contract_length(kernel->name) == length &&
-           memcmp(kernel->name, contract, length) == 0;
+    return strncmp(kernel->name, contract, length) == 0 &&
+           cases_contract_length(kernel->name) == length && wanted(kernel);
 }
 
 static bool anything_selected(const char *contract, size_t length) {
