@@ -30,12 +30,9 @@ static focal_tile tile_of_rows(const focal_tile *tile) {
 
 static focal_tile piece_of_row(const focal_tile *tile, size_t column) {
     size_t left = tile->width - column;
-    return (focal_tile){tile->row,
-                        tile->rows,
-                        tile->column + column,
-                        left < FOCAL_BLOCK ? left : FOCAL_BLOCK,
-                        tile->skip,
-                        tile->kept};
+    return (focal_tile){
+        tile->row,  tile->rows, tile->column + column, left < FOCAL_BLOCK ? left : FOCAL_BLOCK,
+        tile->skip, tile->kept};
 }
 
 /* The tile's elements as contiguous floats, in `staged` unless they are that already. */
@@ -166,8 +163,7 @@ static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *
         span.row_loss = row_loss ? row_loss : scratch->row_loss;
     }
     if (gradient_wanted) {
-        gradient =
-            in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
+        gradient = in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
         span.gradient = gradient ? gradient : scratch->logits;
     }
     plan->kernel->function(&span);
@@ -178,8 +174,8 @@ static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *
         give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
              scratch->raw);
     if (gradient_wanted && !gradient)
-        give(tile, &plan->gradient, scratch->logits, buffers->gradient,
-             problem->gradient_dtype, scratch->raw);
+        give(tile, &plan->gradient, scratch->logits, buffers->gradient, problem->gradient_dtype,
+             scratch->raw);
     if (labels)
         mark_labels(call, tile, scratch->binary, 0);
     result.loss = span.sum;
@@ -199,8 +195,8 @@ static void stage_rows(const focal_call *call, const focal_tile *tile, uint16_t 
     for (size_t column = 0; column < tile->width; column += FOCAL_BLOCK) {
         focal_tile piece = piece_of_row(tile, column);
         float *to = staged + column;
-        const float *from = take(&piece, &plan->logits, call->buffers.logits,
-                                 plan->problem.dtype, raw, to);
+        const float *from =
+            take(&piece, &plan->logits, call->buffers.logits, plan->problem.dtype, raw, to);
         if (from != to)
             memcpy(to, from, piece.kept * piece.width * sizeof *to);
     }
@@ -283,9 +279,8 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
         focal_tile tile = focal_block_tile(plan, block);
         if (ignore)
             focal_tile_skip(call, &tile, scratch.skip);
-        results[block] = plan->problem.op == FOCAL_SOFTMAX
-                             ? run_softmax(call, &tile, &scratch)
-                             : run_sigmoid(call, &tile, &scratch);
+        results[block] = plan->problem.op == FOCAL_SOFTMAX ? run_softmax(call, &tile, &scratch)
+                                                           : run_sigmoid(call, &tile, &scratch);
         if (tile.column > 0)
             results[block].ignored = 0;
     }

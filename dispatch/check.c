@@ -101,10 +101,12 @@ static focal_status fail_label(const focal_call *call, int64_t index, focal_erro
     bool background = problem->label_flags & FOCAL_LABEL_BACKGROUND;
     bool ignore = problem->label_flags & FOCAL_LABEL_IGNORE;
     return focal_fail(
-        error, FOCAL_E_LABEL, "targets", index, "label %lld of row %lld is outside [0, %lld)%s%s",
+        error, FOCAL_E_LABEL, "targets", index,
+        "label %lld of row %lld is outside [0, %lld)%s%s",
         (long long)focal_label_at(problem->target_kind, call->buffers.targets, (size_t)index),
         (long long)index, (long long)problem->classes,
-        background ? " and not the background" : "", ignore ? " and not the ignored value" : "");
+        background ? " and not the background" : "",
+        ignore ? " and not the ignored value" : "");
 }
 
 focal_status focal_bad_fail(const focal_call *call, focal_bad bad, focal_error *error) {

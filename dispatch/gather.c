@@ -41,8 +41,8 @@ bool focal_tile_is_whole(const focal_tile *tile, const focal_layout *layout) {
         return (tile->width == 1 || layout->class_stride == 1) &&
                (tile->rows == 1 || layout->stride == tile->width);
     size_t last = tile->row + tile->rows - 1;
-    return tile->width == 1 &&
-           (layout->stride == layout->inner || tile->row / layout->inner == last / layout->inner);
+    return tile->width == 1 && (layout->stride == layout->inner ||
+                                tile->row / layout->inner == last / layout->inner);
 }
 
 size_t focal_layout_place(const focal_layout *layout, size_t row, size_t column) {
@@ -54,7 +54,8 @@ size_t focal_layout_place(const focal_layout *layout, size_t row, size_t column)
 
 char *focal_tile_start(const focal_tile *tile, const focal_layout *layout, const void *array,
                        size_t size) {
-    return (char *)(uintptr_t)array + focal_layout_place(layout, tile->row, tile->column) * size;
+    return (char *)(uintptr_t)array +
+           focal_layout_place(layout, tile->row, tile->column) * size;
 }
 
 /* `count` elements from one distance to another; a constant `size` makes plain moves of it. */
@@ -127,6 +128,7 @@ void focal_zero_skipped(const focal_tile *tile, const focal_layout *layout, void
     while (next_marked(tile, layout->inner, 1, &run))
         for (size_t r = 0; r < run.count; r++)
             for (size_t c = 0; c < tile->width; c++)
-                memset((char *)array + focal_layout_place(layout, run.first + r, tile->column + c) * size, 0,
-                       size);
+                memset((char *)array +
+                           focal_layout_place(layout, run.first + r, tile->column + c) * size,
+                       0, size);
 }

@@ -23,13 +23,13 @@ struct focal_plan {
     focal_problem problem;
     focal_allocator allocator;
     const focal_kernel *kernel;    /* NULL: this problem needs the form kernel */
-    const focal_form_kernel *form; /* else it serves executions with weights */
+    const focal_form_kernel *form; /* for those, and for executions with weights */
     const focal_isa_row *isa;
     const char *isa_reason;
     uint32_t half_steps; /* 2 gamma */
     size_t rows;         /* outer x inner */
     size_t columns;      /* results per row: classes, or the selected labels of a match */
-    focal_layout logits, targets, loss, gradient, element_weight, per_row;
+    focal_layout logits, targets, loss, gradient, element_weight;
     size_t logits_size, targets_size, loss_size, gradient_size, weight_size; /* of an element */
     /* A block is rows_per_block whole rows, at most FOCAL_BLOCK elements unless it is one
      * softmax row; a longer sigmoid row is cut into blocks_per_row pieces. Blocks are the unit
@@ -70,11 +70,13 @@ bool focal_struct_read(void *to, size_t size, size_t first, const void *from);
 /* Checks and completes a problem; on failure *problem is not to be used. */
 focal_status focal_problem_check(focal_problem *problem, focal_error *error);
 
+focal_status focal_sizes_check(focal_problem *problem, focal_error *error); /* a part of it */
+
 /* Bytes of one label or element of the targets. */
 size_t focal_target_size(const focal_problem *problem);
 bool focal_target_is_label(focal_target_kind kind);
 
-/* The types of all that the plan reads and writes; 0 if nothing is of that kind. */
+/* Of row and element weights. */
 focal_dtype focal_weight_dtype(const focal_problem *problem);
 
 /* Checks the buffers of one execution against the plan. */

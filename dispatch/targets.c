@@ -10,8 +10,12 @@ focal_tile focal_block_tile(const focal_plan *plan, size_t block) {
     if (plan->blocks_per_row > 1) {
         size_t column = block % plan->blocks_per_row * FOCAL_BLOCK;
         size_t left = plan->columns - column;
-        return (focal_tile){block / plan->blocks_per_row,          1,    column,
-                            left < FOCAL_BLOCK ? left : FOCAL_BLOCK, NULL, 1};
+        return (focal_tile){block / plan->blocks_per_row,
+                            1,
+                            column,
+                            left < FOCAL_BLOCK ? left : FOCAL_BLOCK,
+                            NULL,
+                            1};
     }
     size_t row = block * plan->rows_per_block;
     size_t left = plan->rows - row;
@@ -45,8 +49,8 @@ static bool is_ignored(const focal_call *call, size_t row) {
 
 void focal_tile_skip(const focal_call *call, focal_tile *tile, uint8_t *skip) {
     const focal_problem *problem = &call->plan->problem;
-    bool weights = call->buffers.row_weight ||
-                   (problem->op == FOCAL_SOFTMAX && problem->class_weight);
+    bool weights =
+        call->buffers.row_weight || (problem->op == FOCAL_SOFTMAX && problem->class_weight);
     if (!weights && !(problem->label_flags & FOCAL_LABEL_IGNORE))
         return;
     size_t kept = 0;
@@ -77,8 +81,8 @@ static double row_element_weights(const focal_call *call, const focal_tile *tile
 
 static double count_weight(const focal_call *call, const focal_tile *tile) {
     const focal_problem *problem = &call->plan->problem;
-    bool by_element = problem->op == FOCAL_SIGMOID &&
-                      (call->buffers.element_weight || problem->class_weight);
+    bool by_element =
+        problem->op == FOCAL_SIGMOID && (call->buffers.element_weight || problem->class_weight);
     double sum = 0.0;
     for (size_t row = tile->row; row < tile->row + tile->rows; row++) {
         if (is_ignored(call, row))
@@ -114,7 +118,8 @@ static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
     for (size_t row = 0; row < tile->rows; row++)
         for (size_t column = 0; column < tile->width; column += PIECE) {
             size_t left = tile->width - column, count = left < PIECE ? left : PIECE;
-            const focal_tile piece = {tile->row + row, 1, tile->column + column, count, NULL, 1};
+            const focal_tile piece = {tile->row + row, 1,    tile->column + column,
+                                      count,           NULL, 1};
             const void *targets = focal_gather(&piece, &plan->targets, call->buffers.targets,
                                                plan->targets_size, raw);
             if (bytes) {

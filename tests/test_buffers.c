@@ -396,12 +396,14 @@ static void test_empty(void) {
                 focal_plan *plan = NULL;
                 focal_buffers nothing;
                 focal_buffers_init(&nothing);
-                focal_sums sums = {sizeof sums, 5.0, 6, 7};
+                focal_sums sums = {
+                    .struct_size = sizeof sums, .loss = 5.0, .rows = 6, .positives = 7};
                 CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
                 CHECK_STATUS(focal_plan_execute(plan, &nothing, &parallel, &sums, NULL),
                              FOCAL_OK);
                 CHECK(sums.loss == 0.0 && sums.rows == 0 && sums.positives == 0);
-                sums = (focal_sums){sizeof sums, 5.0, 6, 7};
+                sums = (focal_sums){
+                    .struct_size = sizeof sums, .loss = 5.0, .rows = 6, .positives = 7};
                 CHECK(focal_plan_tasks(plan) == 0);
                 CHECK_STATUS(focal_plan_execute_range(plan, &nothing, 0, 0, NULL), FOCAL_OK);
                 CHECK_STATUS(focal_plan_execute_range(plan, &nothing, 0, 1, NULL),
