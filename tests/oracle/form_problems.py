@@ -209,8 +209,9 @@ class Evaluation:
         }[kind]()
         return value if value != 0 else ONE
 
-    def guarded(self, bend: Sized, ignored: bool) -> Sized:
-        if ignored:
+    def guarded(self, bend: Sized, counts: bool) -> Sized:
+        """Ignored rows and weights of 0 give zeros, not the floor."""
+        if not counts:
             return NOTHING
         value, floor = bend.value, EXACT.mpf(self.get("hessian_floor"))
         if self.get("hessian_mode") == "absolute":
@@ -228,7 +229,9 @@ class Evaluation:
         for o, i in places:
             for c in range(self.classes):
                 at = self.at(o, c, i)
-                bend = self.guarded(self.hessian[at], (o, i) not in rows)
+                label = self.label(o, i) if self.softmax else None
+                weight = self.weights(o, c if label is None else label, i) if (o, i) in rows else 0
+                bend = self.guarded(self.hessian[at], weight != 0)
                 self.hessian[at] = bend.scaled(scale)
                 self.gradient[at] = self.gradient[at].scaled(scale)
                 self.target_gradient[at] = self.target_gradient[at].scaled(scale)

@@ -1,0 +1,98 @@
+"""The design behind golden_forms.txt, and the files as they stand.
+
+Usage: python test_form_files.py (needs mpmath only), or pytest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unittest
+from pathlib import Path
+
+import make_forms
+import make_peers
+import pairwise
+from forms import Sized
+from oracle import EXACT
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+class Design(unittest.TestCase):
+    def test_small_design_covers_all(self) -> None:
+        factors = {"a": (0, 1, 2), "b": (0, 1), "c": (0, 1, 2)}
+        rules = [(("a", "b"), lambda a, b: not (a == 2 and b == 1))]
+        made = pairwise.Design(factors, rules, 1)
+        cases = made.cases()
+        self.assertEqual(made.unreachable, [])
+        self.assertLessEqual(len(cases), 12)
+        for (a, left), (b, right) in itertools.combinations(factors.items(), 2):
+            for i, j in itertools.product(left, right):
+                seen = any(case[a] == i and case[b] == j for case in cases)
+                self.assertEqual(seen, pairwise.allowed({a: i, b: j}, rules), (a, i, b, j))
+
+    def test_chained_rules_make_a_pair_unreachable(self) -> None:
+        """c = 1 needs a = 1, which b = 1 forbids: only trying finds that."""
+        factors = {"a": (0, 1), "b": (0, 1), "c": (0, 1)}
+        rules = [
+            (("a", "b"), lambda a, b: not (a and b)),
+            (("a", "c"), lambda a, c: a == 1 or c == 0),
+        ]
+        made = pairwise.Design(factors, rules, 1)
+        self.assertTrue(all(pairwise.allowed(case, rules) for case in made.cases()))
+        self.assertEqual(made.unreachable, [("b", 1, "c", 1)])
+
+    def test_forms(self) -> None:
+        """Every pair of levels that the rules allow, but for those that rules forbid in chains."""
+        cases, unreachable = make_forms.design(make_forms.SEED)
+        names = list(make_forms.FACTORS)
+        missing = 0
+        for a, b in itertools.combinations(names, 2):
+            seen = {(case[a], case[b]) for case in cases}
+            for i, j in itertools.product(make_forms.FACTORS[a], make_forms.FACTORS[b]):
+                if pairwise.allowed({a: i, b: j}, make_forms.RULES):
+                    missing += (i, j) not in seen
+        self.assertEqual(missing, len(unreachable))
+        # Such as match (loss alone) with a mode of the Hessian, or FL* with a margin.
+        self.assertLess(missing, 60)
+
+
+class Numbers(unittest.TestCase):
+    def test_rounding(self) -> None:
+        for dtype, value, expected in (
+            ("f16", 2049.0, 2048.0),
+            ("f16", 2051.0, 2052.0),
+            ("f16", 2.0**-25 * 1.5, 2.0**-24),
+            ("bf16", 257.0, 256.0),
+            ("bf16", 259.0, 260.0),
+            ("bf16", 0.1, 0.10009765625),
+            ("f32", 0.1, 0.10000000149011612),
+            ("f64", 0.1, 0.1),
+        ):
+            self.assertEqual(make_forms.rounded(dtype, value), expected, (dtype, value))
+
+    def test_texts(self) -> None:
+        third = EXACT.mpf(1) / 3
+        self.assertEqual(make_forms.decimal(third), "0." + 30 * "3")
+        self.assertEqual(make_forms.sized(Sized(third, third * 3)), "0." + 30 * "3" + "/1.0")
+        self.assertEqual(make_forms.decimal(-EXACT.mpf(10) ** 40), "-inf")
+        for value in (0.1, -700.0, 0.0, -0.0, 5e-324, 12345.0, 2.0**40):
+            text = make_forms.exactly(value)
+            read = float.fromhex(text) if "x" in text else float(text)
+            self.assertEqual((str(read)), str(value))
+
+
+class Files(unittest.TestCase):
+    def test_forms_are_current(self) -> None:
+        """The first of its designs; `make_forms.py --check` compares them all."""
+        text = (DATA / "golden_forms.txt").read_text(encoding="ascii")
+        self.assertTrue(text.startswith(make_forms.build(designs=1)))
+        self.assertGreater(text.count("\ncase "), 500)
+
+    def test_peers_are_current(self) -> None:
+        text = (DATA / "golden_peers.txt").read_text(encoding="ascii")
+        self.assertEqual(text, make_peers.build())
+
+
+if __name__ == "__main__":
+    unittest.main()
