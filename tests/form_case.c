@@ -217,7 +217,7 @@ static void read_line(form_case *c, char *line) {
 }
 
 int form_case_read(FILE *file, form_case *c) {
-    static char line[32768];
+    static char line[1 << 17];
     /* The line "case NAME" that ended the case before. */
     static char next[CASE_NAME];
     while (next[0] == '\0') {

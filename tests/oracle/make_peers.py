@@ -78,6 +78,10 @@ def peer_text(peer: Peer) -> str:
     for quantity, order in (("gradient", 1), ("hessian", 2)):
         if quantity not in problem["outputs"]:
             continue
+        if quantity == "hessian" and peer.hessian:
+            own = [bend for row in peer.hessian(rows) for bend in row]
+            wanted[quantity] = [agree(f"{name} hessian", *pair) for pair in zip(expected.hessian, own)]
+            continue
         wanted[quantity] = [
             agree(
                 f"{name} {quantity} {r} {c}",
@@ -101,21 +105,24 @@ def peer_text(peer: Peer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def matcher_text() -> str:
-    labels = [2, 0, 3]
-    problem: Problem = {
+def matcher_problem() -> Problem:
+    return {
         "form": "match",
         "target_kind": "label_i32",
         "outer": 3,
         "classes": 4,
         "selected": 3,
-        "labels": labels,
+        "labels": [2, 0, 3],
         "logits": [x for row in LOGITS for x in row],
         "outputs": ["loss"],
         **scalar_alpha(),
     }
+
+
+def matcher_text() -> str:
+    problem = matcher_problem()
     mine = form_problems.match_costs(problem)
-    for a, b in zip(mine, detr_matcher(LOGITS, labels)):
+    for a, b in zip(mine, detr_matcher(LOGITS, problem["labels"])):
         agree("matcher", a, b)
     return case_text("detr_HungarianMatcher", problem, "dense")
 

@@ -53,8 +53,8 @@ class Peer:
     losses: Callable[[Rows], Rows]
     divisor: Real = 1
     logits: Rows = field(default_factory=lambda: LOGITS)
-    targets: Rows | None = None
     second: bool = False  # also the second derivative
+    hessian: Callable[[Rows], Rows] | None = None  # what the peer has in its place
 
 
 def torchvision(

@@ -190,8 +190,41 @@ def catboost(rows: Rows) -> Rows:
     return found
 
 
+XGBOOST_WEIGHT = [1.0, 0.5, 2.0, 1.0, 0.25]
+
+
+def xgboost_softprob(rows: Rows) -> Rows:
+    plain = softmax_label(CLASSES5, [1] * 4, [0] * 4)(rows)
+    return [[WIDE.mpf(w) * loss for loss in row] for w, row in zip(XGBOOST_WEIGHT, plain)]
+
+
+def xgboost_hessian(rows: Rows) -> Rows:
+    """2 p (1-p) w, at least 1e-16."""
+    least = WIDE.mpf(1e-16)
+    return [
+        [max(2 * p * (1 - p) * w, least) for p in softmax(row)]
+        for w, row in zip(XGBOOST_WEIGHT, rows)
+    ]
+
+
 BOOSTING_PEERS = [
-    Peer("catboost Focal", {**BINARY, **scalar_alpha(gamma=1.5)}, catboost, 1, COLUMN, None, True),
+    Peer(
+        "xgboost multi:softprob",
+        labelled(
+            CLASSES5,
+            "label_i32",
+            op="softmax",
+            row_weight=XGBOOST_WEIGHT,
+            hessian_mode="upper",
+            hessian_floor=1e-16,
+        ),
+        xgboost_softprob,
+        1,
+        [[40 * x for x in row] for row in ANCHORS],
+        True,
+        xgboost_hessian,
+    ),
+    Peer("catboost Focal", {**BINARY, **scalar_alpha(gamma=1.5)}, catboost, 1, COLUMN, True),
     Peer(
         "lightgbm focal objective",
         {**BINARY, "gradient_dtype": "f32", **scalar_alpha(gamma=2.0)},
@@ -201,7 +234,6 @@ BOOSTING_PEERS = [
         ],
         1,
         COLUMN,
-        None,
         True,
     ),
 ]

@@ -6,8 +6,10 @@ Usage: python test_form_files.py (needs mpmath only), or pytest.
 from __future__ import annotations
 
 import itertools
+import re
 import unittest
 from pathlib import Path
+from typing import Any
 
 import make_forms
 import make_peers
@@ -15,7 +17,26 @@ import pairwise
 from forms import Sized
 from oracle import EXACT
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATA = ROOT / "tests" / "data"
+DEFAULTS = {"dtype": "f32", "op": "sigmoid", "target_kind": "dense"}
+
+
+def documented_recipes() -> dict[str, dict[str, str]]:
+    """The problems of docs/forms.md by peer: fields and their values as text."""
+    page = (ROOT / "docs" / "forms.md").read_text(encoding="utf-8")
+    section = page[page.index("## Peers") : page.index("## Examples")]
+    recipes = {}
+    for peer, problem in re.findall(r"^\| ([^|`]+) \| `([^`]+)` \|", section, re.MULTILINE):
+        parts = problem.replace("\\|", "|").split(", ")
+        recipes[peer] = dict(part.split(" = ", 1) for part in parts)
+    return recipes
+
+
+def recipes_under_test() -> dict[str, dict[str, Any]]:
+    recipes = {peer.name: dict(peer.recipe) for peer in make_peers.PEERS}
+    recipes["detr HungarianMatcher"] = dict(make_peers.matcher_problem())
+    return recipes
 
 
 class Design(unittest.TestCase):
@@ -92,6 +113,33 @@ class Files(unittest.TestCase):
     def test_peers_are_current(self) -> None:
         text = (DATA / "golden_peers.txt").read_text(encoding="ascii")
         self.assertEqual(text, make_peers.build())
+
+
+class Recipes(unittest.TestCase):
+    """docs/forms.md says what golden_peers.txt tests. A value in words is the caller's."""
+
+    def test_every_peer_is_documented(self) -> None:
+        self.assertEqual(set(documented_recipes()), set(recipes_under_test()))
+
+    def test_fields(self) -> None:
+        data = {"logits", "targets", "labels", "outer", "classes", "outputs", "normalizer_value"}
+        for peer, documented in documented_recipes().items():
+            tested = recipes_under_test()[peer]
+            flags = documented.pop("label_flags", "")
+            for name in ("background", "ignore"):
+                self.assertEqual(f"FOCAL_LABEL_{name.upper()}" in flags, name in tested, peer)
+            names = {name for name in tested if tested[name] != DEFAULTS.get(name)} - data
+            self.assertEqual(set(documented), names, peer)
+            for name, text in documented.items():
+                self.check_value(f"{peer}: {name}", text, tested[name])
+
+    def check_value(self, where: str, text: str, tested: Any) -> None:
+        if re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?", text):
+            self.assertEqual(float(text), float(tested), where)
+        elif text.startswith("FOCAL_"):
+            self.assertTrue(text.lower().endswith(tested), f"{where}: {text} is not {tested}")
+        else:
+            self.assertNotIn("FOCAL", text, where)
 
 
 if __name__ == "__main__":
