@@ -7,7 +7,7 @@
 
 #include <focal.h>
 
-enum { CASE_VALUES = 2048, CASE_NAME = 80 };
+enum { CASE_VALUES = 64, CASE_NAME = 80 };
 
 /* An exact value, and the sum of the magnitudes of its terms: the unit of its error. */
 typedef struct wanted {
