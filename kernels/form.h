@@ -42,9 +42,10 @@ typedef enum {
 
 /* What a softmax row carries from run to run. The caller sets it to zeros with most = -infinity. */
 typedef struct {
-    double most;    /* greatest logit; NaN if one is NaN */
-    size_t most_at; /* index in the row of its first occurrence */
-    double others;  /* sum of exp(x_c - most) over c != most_at */
+    double most;               /* greatest logit that is not NaN */
+    size_t most_at;            /* index in the row of its first occurrence */
+    double others, others_low; /* sum of exp(x_c - most) over c != most_at, in two doubles */
+    double amount;             /* sum of w_c t_c: where it is 0 so is everything */
     double
         loss; /* sum of w_c t_c (1 - p_c)^gamma_c (-log p_c), or as smooth_cross_entropy says */
     double slope;     /* sum of w_c t_c b_c, b_c = p_c f'(p_c), for the gradient */
