@@ -4,24 +4,11 @@
 #include "check.h"
 #include "evaluate.h"
 #include "form_case.h"
+#include "form_numerics.h"
 #include "storage.h"
-
-/* docs/numerics.md: what double arithmetic may be off by, in ULP of double of the sum of the
- * terms' magnitudes, before the one rounding to the storage type. */
-static double form_bound_ulp(double gamma) {
-    return 8.0 + 4.0 * gamma;
-}
 
 /* The largest error of the double arithmetic, by storage type and output, in the unit above. */
 static long double worst[FOCAL_BF16 + 1][OUTS];
-
-static double largest_gamma(const form_case *c) {
-    const focal_problem *const p = &c->problem;
-    double gamma = fmax(p->gamma, p->gamma_negative);
-    for (int64_t i = 0; p->class_gamma && i < p->classes; i++)
-        gamma = fmax(gamma, p->class_gamma[i]);
-    return gamma;
-}
 
 static bound_kind kind_of_case(const form_case *c) {
     const focal_problem *const p = &c->problem;
@@ -56,9 +43,9 @@ static long double least_not_p(const form_case *c) {
 /* What the arithmetic may be off by, before it is rounded to the storage type. */
 static long double inner_bound(const form_case *c, const form_results *r, focal_tier tier,
                                const wanted *w, out which) {
-    const double gamma = largest_gamma(c);
+    const double gamma = form_largest_gamma(c);
     if (r->form_kernel)
-        return form_bound_ulp(gamma) * storage_ulp(FOCAL_F64, w->size);
+        return form_bound_ulp(c, tier) * storage_ulp(FOCAL_F64, w->size) + FORM_UNDERFLOW;
     const bound_kind kind = kind_of_case(c);
     long double ulps = bound_ulp(kind, tier, gamma, w->size);
     if (c->divisor != 1.0L)
@@ -83,9 +70,10 @@ static int is_right(focal_dtype dtype, double got, const wanted *w, long double 
     return error <= inner + 0.5L * storage_ulp(dtype, fabsl(w->value) + inner);
 }
 
-static void note_error(const form_results *r, focal_dtype dtype, out which, double got,
-                       const wanted *w) {
-    if (!r->form_kernel || !isfinite(got) || w->size < 0x1p-900L)
+static void note_error(const form_case *c, const form_results *r, focal_dtype dtype, out which,
+                       double got, const wanted *w) {
+    if (!r->form_kernel || form_largest_logit(c) > 200.0 || !isfinite(got) ||
+        w->size < 0x1p-900L)
         return;
     long double beyond = fabsl((long double)got - w->value) -
                          (dtype == FOCAL_F64 ? 0.0L : 0.5L * storage_ulp(dtype, w->value));
@@ -100,9 +88,7 @@ static void check_outputs(const form_case *c, const char *where, focal_tier tier
         focal_dtype dtype = form_case_dtype(&c->problem, (out)which);
         if (dtype == FOCAL_DTYPE_DEFAULT)
             dtype = FOCAL_F32;
-        /* The bound is another matter than the value: any that is large enough. */
-        const int upper = which == OUT_HESSIAN && c->problem.op == FOCAL_SIGMOID &&
-                          c->problem.hessian_mode == FOCAL_HESSIAN_UPPER;
+        const int upper = form_is_bound(&c->problem, which);
         for (size_t i = 0; i < c->out_count[which]; i++) {
             const wanted *const w = &c->out[which][i];
             const double got = r->out[which][i];
@@ -112,7 +98,7 @@ static void check_outputs(const form_case *c, const char *where, focal_tier tier
                             (long double)got >= w->value - inner - storage_ulp(dtype, w->value)
                       : is_right(dtype, got, w, inner);
             if (!upper)
-                note_error(r, dtype, (out)which, got, w);
+                note_error(c, r, dtype, (out)which, got, w);
             CHECK_CASE(right, "%s: %s[%zu] is %a (%.17g), exact %.20Lg of terms %.3Lg (%s)",
                        where, out_names[which] + 5, i, got, got, w->value, w->size,
                        r->description);

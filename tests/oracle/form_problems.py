@@ -18,7 +18,7 @@ Real = Any
 Problem = dict[str, Any]
 
 # A logit of +-infinity is the limit, which nothing in 100 digits tells from this.
-FAR = EXACT.mpf(10) ** 40
+FAR = EXACT.mpf(10) ** 6000
 NOTHING = Sized(ZERO, ZERO)
 
 
@@ -167,7 +167,7 @@ class Evaluation:
             self.gradient[at] = result.gradient[c]
             self.target_gradient[at] = result.target_gradient[c]
             self.hessian[at] = result.hessian[c]
-            if self.get("hessian_mode") == "upper":
+            if self.get("hessian_mode") == "upper" and not row.smooth_cross_entropy:
                 p = result.probabilities[c]
                 bound = 2 * p * (1 - p) * result.slope
                 self.hessian[at] = Sized(bound, bound)

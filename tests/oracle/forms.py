@@ -34,7 +34,7 @@ SIGMOID_FORMS = (
 @dataclass(frozen=True)
 class Curve:
     """A function of the logit: value, two derivatives, the magnitudes of the derivatives' terms,
-    and the derivative by the target."""
+    and the derivative by the target with its magnitude."""
 
     value: Real
     first: Real = ZERO
@@ -42,6 +42,7 @@ class Curve:
     first_size: Real = ZERO
     second_size: Real = ZERO
     by_target: Real = ZERO
+    by_target_size: Real = ZERO
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ def term_result(term: Term) -> Result:
         constant * f_by_m * m.by_target * b.value,
         constant * f * b.by_target,
     )
+    by_target_size = (
+        abs(by_target[0])
+        + size * abs(f_by_m) * m.by_target_size * abs(b.value)
+        + size * f * b.by_target_size
+    )
     return Result(
         Sized(constant * loss, size * abs(loss)),
         Sized(
@@ -124,7 +130,7 @@ def term_result(term: Term) -> Result:
             constant * (f2 * b.value + 2 * f1 * b.first + f * b.second),
             size * (f2_size * abs(b.value) + 2 * f1_size * b.first_size + f * b.second_size),
         ),
-        Sized(sum(by_target), sum(abs(part) for part in by_target)),
+        Sized(sum(by_target), by_target_size),
     )
 
 
@@ -168,13 +174,13 @@ def wrongness(d: Decision, t: Real) -> Curve:
     q = d.p * (1 - t) + d.not_p * t
     turn = 1 - 2 * t
     size = d.slope * abs(turn)
-    return Curve(q, d.slope * turn, d.bend * turn, size, size, d.not_p - d.p)
+    return Curve(q, d.slope * turn, d.bend * turn, size, size, d.not_p - d.p, ONE)
 
 
 def cross_entropy(d: Decision, t: Real) -> Curve:
     value = t * softplus(EXACT, -d.x) + (1 - t) * softplus(EXACT, d.x)
     rising, falling = d.p * (1 - t), d.not_p * t
-    return Curve(value, rising - falling, d.slope, rising + falling, d.slope, -d.x)
+    return Curve(value, rising - falling, d.slope, rising + falling, d.slope, -d.x, abs(d.x))
 
 
 def scaled_base(d: Decision, t: Real) -> Curve:
@@ -187,6 +193,7 @@ def scaled_base(d: Decision, t: Real) -> Curve:
         abs(turn) * m * not_m,
         turn**2 * m * not_m,
         -2 * d.x * m * not_m,
+        2 * abs(d.x) * m * not_m,
     )
 
 
@@ -200,6 +207,7 @@ def confidence_base(d: Decision, t: Real) -> Curve:
         rest * bce.first_size,
         rest * (bce.second_size + bce.first_size**2),
         -rest * d.x,
+        rest * abs(d.x),
     )
 
 
@@ -213,6 +221,7 @@ def quality_base(d: Decision, t: Real) -> Curve:
         d.slope,
         d.slope,
         EXACT.mpf(-sign),
+        ONE,
     )
 
 
@@ -249,9 +258,9 @@ def star_term(d: Decision, t: Real, constant: Real, by_target: Real, q: Paramete
     p_star, not_star = probabilities(EXACT, g * y * d.x + q.star_beta)
     value = softplus(EXACT, -(g * y * d.x + q.star_beta)) / g
     bend = g * y**2 * p_star * not_star
-    factor = Curve(
-        value, -y * not_star, bend, abs(y) * not_star, bend, -2 * d.x * not_star
-    )
+    turn = -2 * d.x * not_star
+    size = abs(y) * not_star
+    factor = Curve(value, -y * not_star, bend, size, bend, turn, abs(turn))
     return Term(constant, CONSTANT, ZERO, factor, by_target)
 
 
@@ -315,6 +324,7 @@ def with_slopes(term: Term, base_slope: Real, factor_slope: Real) -> Term:
             curve.first_size,
             curve.second_size,
             curve.by_target * slope,
+            curve.by_target_size * slope,
         )
 
     return Term(

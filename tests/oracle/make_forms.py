@@ -124,7 +124,8 @@ HEADER = f"""\
 #   sums LOSS ROWS POSITIVES IGNORED WEIGHT NORMALIZER
 #   want_NAME VALUE[/SIZE]... an output: 30 digits, and the sum of the magnitudes of its terms
 #                             where that is not the value's own
-# Hessians of mode upper are lower bounds in sigmoid, exact in softmax.
+# Hessians of mode upper are exact ones, which a bound must not be below; those of softmax whose
+# cross-entropy is not smoothed are the bound itself.
 """
 
 
@@ -154,7 +155,7 @@ def exactly(value: float) -> str:
 
 def decimal(value: Any, digits: int = 30) -> str:
     """Beyond what the limit of a logit leaves, infinity or zero."""
-    if abs(value) > EXACT.mpf(10) ** 30:
+    if abs(value) > EXACT.mpf(10) ** 4800:
         return "inf" if value > 0 else "-inf"
     if value == 0 or abs(value) < EXACT.mpf(10) ** -9000:
         return "0"
@@ -244,7 +245,9 @@ class CaseMaker:
         if wanted == "all":
             names = ["sum", "row_loss", "gradient", "hessian"]
             names += [] if self.softmax else ["loss"]
-            names += ["target_gradient"] if self.kind == "dense" else []
+            # Of a masked class it is infinite.
+            dense = self.kind == "dense" and self.levels["logits"] != "infinite"
+            names += ["target_gradient"] if dense else []
         else:
             names = [wanted]
         self.problem["outputs"] = names

@@ -1,0 +1,72 @@
+/* The bounds of the form kernels' double arithmetic, as docs/numerics.md states them; the only
+ * place for them here. */
+#ifndef FOCAL_TESTS_FORM_NUMERICS_H
+#define FOCAL_TESTS_FORM_NUMERICS_H
+
+#include <math.h>
+
+#include "form_case.h"
+
+/* Products of small numbers may underflow on their way. */
+#define FORM_UNDERFLOW 0x1p-1060L
+
+static inline double form_largest_gamma(const form_case *c) {
+    const focal_problem *const p = &c->problem;
+    double gamma = p->gamma > p->gamma_negative ? p->gamma : p->gamma_negative;
+    for (int64_t i = 0; p->class_gamma && i < p->classes; i++)
+        gamma = p->class_gamma[i] > gamma ? p->class_gamma[i] : gamma;
+    return gamma;
+}
+
+/* The largest finite |logit|. */
+static inline double form_largest_logit(const form_case *c) {
+    double most = 0.0;
+    for (int i = 0; i < CASE_VALUES; i++)
+        if (isfinite(c->logits[i]))
+            most = fmax(most, fabs(c->logits[i]));
+    return most;
+}
+
+/* How many times larger than |a - b| are the terms of p - t (quality) or p - margin (split),
+ * which tier sleef has without their low parts. */
+static inline double form_cancelled(const form_case *c) {
+    const focal_problem *const p = &c->problem;
+    const int quality = p->form == FOCAL_FORM_QUALITY;
+    double most = 1.0;
+    for (int i = 0; i < CASE_VALUES && (quality || p->margin > 0.0); i++) {
+        const double probability = 1.0 / (1.0 + exp(-c->logits[i]));
+        double t = c->targets[i];
+        if (p->smoothing_mode == FOCAL_SMOOTH_TARGET)
+            t = t * (1.0 - p->smoothing) + 0.5 * p->smoothing;
+        t = quality ? t : p->margin;
+        if (probability != t)
+            most = fmax(most, fmax(probability, t) / fabs(probability - t));
+    }
+    return most;
+}
+
+/* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. */
+static inline double form_bound_ulp(const form_case *c, focal_tier tier) {
+    const focal_form form = c->problem.form;
+    const double gamma = form_largest_gamma(c), most = form_largest_logit(c);
+    double bound = 8.0 + 4.0 * gamma;
+    /* The target's complement, rounded, is multiplied by the logit in an exponent. */
+    if (c->problem.op == FOCAL_SIGMOID &&
+        (form == FOCAL_FORM_SCALED || form == FOCAL_FORM_CONFIDENCE || form == FOCAL_FORM_STAR))
+        bound += (1.0 + gamma) * most;
+    if (tier != FOCAL_TIER_SLEEF)
+        return bound;
+    /* 1 - p_t is a subnormal number, with a subnormal number's digits. */
+    if (most > 708.0)
+        return 0x1p53;
+    return bound + (2.0 + gamma) * (form_cancelled(c) - 1.0);
+}
+
+/* What stands in the file for a Hessian of mode upper is what it must not be below. */
+static inline int form_is_bound(const focal_problem *p, int which) {
+    return which == OUT_HESSIAN && p->hessian_mode == FOCAL_HESSIAN_UPPER &&
+           (p->op == FOCAL_SIGMOID ||
+            (p->smoothing > 0.0 && p->smoothing_mode == FOCAL_SMOOTH_CROSS_ENTROPY));
+}
+
+#endif
