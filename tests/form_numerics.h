@@ -7,9 +7,6 @@
 
 #include "form_case.h"
 
-/* Products of small numbers may underflow on their way. */
-#define FORM_UNDERFLOW 0x1p-1060L
-
 static inline double form_largest_gamma(const form_case *c) {
     const focal_problem *const p = &c->problem;
     double gamma = p->gamma > p->gamma_negative ? p->gamma : p->gamma_negative;
@@ -25,6 +22,28 @@ static inline double form_largest_logit(const form_case *c) {
         if (isfinite(c->logits[i]))
             most = fmax(most, fabs(c->logits[i]));
     return most;
+}
+
+/* The smallest power but 0 that a result may have of a base: gamma, or in target derivatives
+ * gamma - 1. */
+static inline double form_least_power(const form_case *c) {
+    const focal_problem *const p = &c->problem;
+    double least = 1.0;
+    for (int64_t i = 0; i < (p->class_gamma ? p->classes : 1); i++) {
+        const double gamma = p->class_gamma ? c->class_gamma[i] : p->gamma;
+        least = gamma > 0.0 ? fmin(least, gamma) : least;
+        least = gamma > 1.0 ? fmin(least, gamma - 1.0) : least;
+    }
+    return least;
+}
+
+/* Absolute: products of small numbers may underflow on their way, and beyond |x| = 708 so does
+ * 1 - p_t, of which a small power would leave more. */
+static inline long double form_underflow(const form_case *c) {
+    const double most = form_largest_logit(c);
+    if (most <= 708.0)
+        return 0x1p-1060L;
+    return powl(0x1p-1022L, form_least_power(c)) * 64.0L * most;
 }
 
 /* How many times larger than |a - b| are the terms of p - t (quality) or p - margin (split),

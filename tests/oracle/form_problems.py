@@ -168,8 +168,7 @@ class Evaluation:
             self.target_gradient[at] = result.target_gradient[c]
             self.hessian[at] = result.hessian[c]
             if self.get("hessian_mode") == "upper" and not row.smooth_cross_entropy:
-                p = result.probabilities[c]
-                bound = 2 * p * (1 - p) * result.slope
+                bound = 2 * result.variances[c] * result.slope
                 self.hessian[at] = Sized(bound, bound)
 
     # ---- All rows ----
@@ -209,8 +208,23 @@ class Evaluation:
         }[kind]()
         return value if value != 0 else ONE
 
+    def counts(self, o: int, c: int, i: int) -> bool:
+        """Whether a logit has any part in the loss: of softmax, with its row."""
+        if self.ignored(o, i):
+            return False
+        if not self.softmax:
+            return bool(self.weights(o, c, i) != 0)
+        label = self.label(o, i)
+        if label is not None:
+            return bool(self.weights(o, label, i) != 0)
+        smooth = self.get("smoothing") > 0
+        return any(
+            self.weights(o, k, i) != 0 and (smooth or self.target(o, k, i) != 0)
+            for k in range(self.classes)
+        )
+
     def guarded(self, bend: Sized, counts: bool) -> Sized:
-        """Ignored rows and weights of 0 give zeros, not the floor."""
+        """What has no part in the loss has zeros, not the floor."""
         if not counts:
             return NOTHING
         value, floor = bend.value, EXACT.mpf(self.get("hessian_floor"))
@@ -229,9 +243,7 @@ class Evaluation:
         for o, i in places:
             for c in range(self.classes):
                 at = self.at(o, c, i)
-                label = self.label(o, i) if self.softmax else None
-                weight = self.weights(o, c if label is None else label, i) if (o, i) in rows else 0
-                bend = self.guarded(self.hessian[at], weight != 0)
+                bend = self.guarded(self.hessian[at], self.counts(o, c, i))
                 self.hessian[at] = bend.scaled(scale)
                 self.gradient[at] = self.gradient[at].scaled(scale)
                 self.target_gradient[at] = self.target_gradient[at].scaled(scale)

@@ -365,7 +365,7 @@ class RowResult:
     gradient: list[Sized]
     hessian: list[Sized]
     target_gradient: list[Sized]
-    probabilities: list[Real]
+    variances: list[Real]  # p (1 - p)
     slope: Real  # what the gradient has as a factor: sum of w_c t_c |p f'(p)|
 
 
@@ -464,7 +464,8 @@ def softmax_row(row: Row) -> RowResult:
     by_target = [
         Sized(f.value, f.size).scaled(EXACT.mpf(w) * (1 - s)) for w, f in zip(row.weights, terms)
     ]
-    return RowResult(loss, gradient, hessian, by_target, p, -EXACT.fsum(slopes))
+    variances = [a * b for a, b in zip(p, not_p)]
+    return RowResult(loss, gradient, hessian, by_target, variances, -EXACT.fsum(slopes))
 
 
 def smoothed_row(row: Row) -> RowResult:
@@ -503,4 +504,5 @@ def smoothed_row(row: Row) -> RowResult:
         hessian.append(result.hessian)
     assert loss is not None
     nothing = [Sized(ZERO, ZERO)] * n
-    return RowResult(loss, gradient, hessian, nothing, p, ZERO)
+    variances = [a * b for a, b in zip(p, not_p)]
+    return RowResult(loss, gradient, hessian, nothing, variances, ZERO)

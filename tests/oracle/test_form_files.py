@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import form_problems
 import make_forms
 import make_peers
 import pairwise
@@ -102,6 +103,55 @@ class Numbers(unittest.TestCase):
             text = make_forms.exactly(value)
             read = float.fromhex(text) if "x" in text else float(text)
             self.assertEqual((str(read)), str(value))
+
+
+class Problems(unittest.TestCase):
+    """Counts and divisors that can be had by hand."""
+
+    def run_problem(self, **fields: Any) -> form_problems.Expected:
+        problem = {
+            "outer": 2,
+            "classes": 2,
+            "inner": 2,
+            "logits": [0.0] * 8,
+            "target_kind": "label_i32",
+            "labels": [0, 2, 9, 1],
+            "background": 2,
+            "ignore": 9,
+            "row_weight": [1.0, 2.0, 4.0, 0.5],
+            "upstream": 0.5,
+        }
+        return form_problems.Evaluation({**problem, **fields}).run()
+
+    def test_row_weights(self) -> None:
+        result = self.run_problem(normalizer="rows")
+        counts = (result.rows, result.positives, result.ignored)
+        self.assertEqual((counts, result.weight, result.normalizer), ((3, 2, 1), 3.5, 3))
+        # Cross-entropy at 0 is log 2 whatever the target; the gradient is 1/2 or -1/2.
+        log2 = EXACT.log(2)
+        self.assertLess(abs(result.sum.value - 7 * log2 / 3), 1e-90)
+        self.assertLess(abs(result.row_loss[3].value - log2), 1e-90)
+        self.assertEqual(result.row_loss[2].value, 0)
+        self.assertLess(abs(result.gradient[0].value + EXACT.mpf(1) / 12), 1e-90)
+        self.assertLess(abs(result.gradient[1].value - EXACT.mpf(1) / 6), 1e-90)
+
+    def test_element_weights(self) -> None:
+        weights = [float(i) for i in range(8)]
+        result = self.run_problem(element_weight=weights, class_weight=[1.0, 2.0])
+        # (0 + 2 * 2) 1, (1 + 2 * 3) 2, (5 + 2 * 7) 0.5 without the ignored row
+        self.assertEqual(result.weight, 4 + 14 + 9.5)
+
+    def test_positives(self) -> None:
+        fields = {"normalizer": "positives", "normalizer_floor": 5.0, "normalizer_add": 1.0}
+        self.assertEqual(self.run_problem(**fields).normalizer, 5)
+        fields["normalizer_floor"] = 0.0
+        self.assertEqual(self.run_problem(**fields).normalizer, 3)
+        fields.update(labels=[2, 2, 2, 2], normalizer_add=0.0)
+        self.assertEqual(self.run_problem(**fields).normalizer, 1)
+
+    def test_zero_weight_has_no_floor(self) -> None:
+        result = self.run_problem(hessian_floor=1.0, row_weight=[0.0, 1.0, 1.0, 1.0])
+        self.assertEqual([bend.value for bend in result.hessian[:2]], [0, EXACT.mpf(0.5)])
 
 
 class Files(unittest.TestCase):
