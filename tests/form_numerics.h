@@ -64,15 +64,18 @@ static inline double form_cancelled(const form_case *c) {
     return most;
 }
 
+/* Forms with the logit, times the target's rounded complement, in an exponent. */
+static inline int form_has_exponent(const focal_problem *p) {
+    return p->op == FOCAL_SIGMOID &&
+           (p->form == FOCAL_FORM_SCALED || p->form == FOCAL_FORM_CONFIDENCE ||
+            p->form == FOCAL_FORM_STAR);
+}
+
 /* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. */
 static inline double form_bound_ulp(const form_case *c, focal_tier tier) {
-    const focal_form form = c->problem.form;
     const double gamma = form_largest_gamma(c), most = form_largest_logit(c);
-    double bound = 8.0 + 4.0 * gamma;
-    /* The target's complement, rounded, is multiplied by the logit in an exponent. */
-    if (c->problem.op == FOCAL_SIGMOID &&
-        (form == FOCAL_FORM_SCALED || form == FOCAL_FORM_CONFIDENCE || form == FOCAL_FORM_STAR))
-        bound += (1.0 + gamma) * most;
+    const double exponent = form_has_exponent(&c->problem) ? (1.0 + gamma) * most : 0.0;
+    const double bound = 8.0 + 2.0 * gamma + exponent;
     if (tier != FOCAL_TIER_SLEEF)
         return bound;
     /* 1 - p_t is a subnormal number, with a subnormal number's digits. */
