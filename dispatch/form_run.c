@@ -40,6 +40,11 @@ double form_gamma(const focal_problem *problem, size_t class) {
                                                         : problem->gamma;
 }
 
+/* Varifocal weighs negatives alone, by alpha itself. */
+static double negative_alpha(const focal_problem *problem, double alpha) {
+    return problem->form == FOCAL_FORM_VARIFOCAL ? alpha : 1.0 - alpha;
+}
+
 static bool is_match(const focal_problem *problem) {
     return problem->form == FOCAL_FORM_MATCH;
 }
@@ -60,7 +65,7 @@ void form_start(const focal_call *call, form_scratch *scratch) {
     bool no_alpha = problem->alpha_mode == FOCAL_ALPHA_OFF;
     bool loss = outputs & FOCAL_OUTPUT_LOSS || wants_row_losses(call->plan);
     fill(scratch->alpha_positive, no_alpha ? 1.0 : problem->alpha);
-    fill(scratch->alpha_negative, no_alpha ? 1.0 : 1.0 - problem->alpha);
+    fill(scratch->alpha_negative, no_alpha ? 1.0 : negative_alpha(problem, problem->alpha));
     fill(scratch->gamma_positive, problem->gamma);
     fill(scratch->gamma_negative, split ? problem->gamma_negative : problem->gamma);
     fill(scratch->weight, 1.0);
@@ -235,7 +240,7 @@ void form_take_parameters(const focal_call *call, const focal_tile *run,
             problem->op == FOCAL_SOFTMAX && focal_target_is_label(problem->target_kind);
         take_by_class(call, run, of_label, form_alpha, scratch->alpha_positive);
         for (size_t i = 0; i < count; i++)
-            scratch->alpha_negative[i] = 1.0 - scratch->alpha_positive[i];
+            scratch->alpha_negative[i] = negative_alpha(problem, scratch->alpha_positive[i]);
     }
     if (problem->gamma_mode == FOCAL_GAMMA_PER_CLASS) {
         take_by_class(call, run, false, form_gamma, scratch->gamma_positive);
