@@ -268,11 +268,18 @@ static focal_block_result run_softmax(const focal_call *call, const focal_tile *
     return result;
 }
 
+/* Of any block: few, if the whole problem is. */
+static size_t most_elements(const focal_plan *plan) {
+    size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
+    return plan->blocks_per_row > 1 ? FOCAL_BLOCK : rows * plan->columns;
+}
+
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
-    memset(scratch.binary, 0, sizeof scratch.binary);
+    if (plan->problem.op == FOCAL_SIGMOID && focal_target_is_label(plan->problem.target_kind))
+        memset(scratch.binary, 0, most_elements(plan));
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
     bool ignore = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
     for (size_t block = first; block < first + count; block++) {
