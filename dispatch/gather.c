@@ -41,11 +41,11 @@ bool focal_tile_is_whole(const focal_tile *tile, const focal_layout *layout) {
         return (tile->width == 1 || layout->class_stride == 1) &&
                (tile->rows == 1 || layout->stride == tile->width);
     size_t last = tile->row + tile->rows - 1;
-    return tile->width == 1 &&
-           (layout->stride == layout->inner || tile->row / layout->inner == last / layout->inner);
+    return tile->width == 1 && (layout->stride == layout->inner ||
+                                tile->row / layout->inner == last / layout->inner);
 }
 
-static size_t place(const focal_layout *layout, size_t row, size_t column) {
+size_t focal_layout_place(const focal_layout *layout, size_t row, size_t column) {
     if (layout->inner == 1)
         return row * layout->stride + column * layout->class_stride;
     return row / layout->inner * layout->stride + column * layout->class_stride +
@@ -54,7 +54,8 @@ static size_t place(const focal_layout *layout, size_t row, size_t column) {
 
 char *focal_tile_start(const focal_tile *tile, const focal_layout *layout, const void *array,
                        size_t size) {
-    return (char *)(uintptr_t)array + place(layout, tile->row, tile->column) * size;
+    return (char *)(uintptr_t)array +
+           focal_layout_place(layout, tile->row, tile->column) * size;
 }
 
 /* `count` elements from one distance to another; a constant `size` makes plain moves of it. */
@@ -83,7 +84,7 @@ static void move(char *to, size_t to_step, const char *from, size_t from_step, s
 static void move_run(const focal_tile *tile, const focal_layout *layout,
                      const focal_row_run *run, char *array, char *kept, size_t size,
                      bool gather) {
-    char *at = array + place(layout, run->first, tile->column) * size;
+    char *at = array + focal_layout_place(layout, run->first, tile->column) * size;
     char *packed = kept + run->at * tile->width * size;
     size_t row_step = layout->inner == 1 ? layout->stride : 1;
     bool by_rows = layout->class_stride == 1 || run->count == 1;
@@ -127,6 +128,7 @@ void focal_zero_skipped(const focal_tile *tile, const focal_layout *layout, void
     while (next_marked(tile, layout->inner, 1, &run))
         for (size_t r = 0; r < run.count; r++)
             for (size_t c = 0; c < tile->width; c++)
-                memset((char *)array + place(layout, run.first + r, tile->column + c) * size, 0,
-                       size);
+                memset((char *)array +
+                           focal_layout_place(layout, run.first + r, tile->column + c) * size,
+                       0, size);
 }

@@ -32,6 +32,9 @@ bool focal_tile_next(const focal_tile *tile, size_t inner, focal_row_run *run);
 /* Whether the kept elements lie in one piece, row by row. */
 bool focal_tile_is_whole(const focal_tile *tile, const focal_layout *layout);
 
+/* Elements before that of row and class. */
+size_t focal_layout_place(const focal_layout *layout, size_t row, size_t column);
+
 /* The address of the tile's first element. */
 char *focal_tile_start(const focal_tile *tile, const focal_layout *layout, const void *array,
                        size_t size);

@@ -42,9 +42,10 @@ typedef struct {
 typedef struct {
     vd value;
     vd2 log;
-    vd slope;     /* h */
-    vd curvature; /* c */
-    vd by_target; /* b times d log b / d right */
+    vd slope;         /* h */
+    vd curvature;     /* c */
+    vd by_target;     /* d b / d right, or 0 for a base that has instead */
+    vd log_by_target; /* d log b / d right */
 } form_base;
 
 /* What a step computes, for |x| and without weights. */
@@ -138,8 +139,9 @@ FOCAL_BODY form_base form_base_focal(focal_kernel_tier tier, const form_step *s)
     vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
     vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
     slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
-    return (form_base){q.high, form_log(tier, s, q), slope, vd_mul(slope, vd_sub(turn, slope)),
-                       s->x.turn};
+    return (form_base){q.high,    form_log(tier, s, q),
+                       slope,     vd_mul(slope, vd_sub(turn, slope)),
+                       s->x.turn, vd_set(0.0)};
 }
 
 /* 2 right - 1 */
@@ -147,7 +149,7 @@ FOCAL_BODY vd2 form_sign(form_target t) {
     return pair_sum(t.right, pair_negative(t.wrong));
 }
 
-/* sigmoid(-(2 right - 1)|x|): b'  = -(2 right - 1) b (1 - b). */
+/* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
 FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s) {
     vd2 exact_y = form_sign(s->hard), z = pair_scale(exact_y, s->x.magnitude);
     vd y = exact_y.high;
@@ -157,9 +159,12 @@ FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s
     vd2 zero = {vd_set(0.0), vd_set(0.0)};
     vd2 log = pair_negative(pair_sum(pair_select(scaled.positive, z, zero), scaled.log1p_e));
     vd variance = vd_mul(base.high, p);
-    return (form_base){base.high, log, vd_neg(vd_mul(y, p)),
+    return (form_base){base.high,
+                       log,
+                       vd_neg(vd_mul(y, p)),
                        vd_neg(vd_mul(vd_mul(y, y), variance)),
-                       vd_mul(vd_set(-2.0), vd_mul(s->x.magnitude, variance))};
+                       vd_set(0.0),
+                       vd_mul(vd_set(-2.0), vd_mul(s->x.magnitude, p))};
 }
 
 /* C' = p - right. */
@@ -181,8 +186,12 @@ FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_ste
     vd slope = vd_mul(rest, ratio);
     /* b'' / b - h^2, with h = rest ratio and base + rest = 1. */
     vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, vd_add(cross, slope))));
-    return (form_base){base.high, form_log(tier, s, base), slope, curvature,
-                       vd_neg(vd_mul(rest, x->magnitude))};
+    return (form_base){base.high,
+                       form_log(tier, s, base),
+                       slope,
+                       curvature,
+                       vd_neg(vd_mul(rest, x->magnitude)),
+                       vd_set(0.0)};
 }
 
 /* |p - t|; where it is 0 its derivatives are taken as 0. */
@@ -197,8 +206,9 @@ FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, const form_step *
     slope = vd_select(is_zero(base.high), zero, slope);
     slope = form_by_hardness(s->hard, slope, vd_neg(x->larger.high), x->smaller.high);
     vd turn = vd_sub(x->smaller.high, x->larger.high);
-    return (form_base){base.high, form_log(tier, s, base), slope,
-                       vd_mul(slope, vd_sub(turn, slope)), vd_neg(sign)};
+    return (form_base){base.high,    form_log(tier, s, base),
+                       slope,        vd_mul(slope, vd_sub(turn, slope)),
+                       vd_neg(sign), zero};
 }
 
 /* ---- A modulating factor times the cross-entropy ---- */
@@ -223,9 +233,9 @@ FOCAL_BODY void form_add_poly(const focal_form_span *span, const form_step *s,
 }
 
 /* alpha b^gamma C; alpha may depend on the target, by `alpha_slope`. */
-FOCAL_BODY form_result form_modulated(const focal_form_span *span, const form_step *s,
-                                      const form_base *b, vd power, vd gamma, vd alpha,
-                                      vd alpha_slope) {
+FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_span *span,
+                                      const form_step *s, const form_base *b, vd power,
+                                      vd gamma, vd alpha, vd alpha_slope) {
     const form_logit *x = &s->x;
     vd zero = vd_set(0.0), two = vd_set(2.0);
     vd entropy = form_cross_entropy(x, s->cross), finite = form_finite(entropy);
@@ -243,10 +253,16 @@ FOCAL_BODY form_result form_modulated(const focal_form_span *span, const form_st
     }
     curvature = vd_mul(gamma, vd_fma(slope, b->slope, curvature));
     r.hessian = vd_mul(weighted, vd_fma(curvature, finite, vd_add(x->variance, mixed)));
-    /* C / b tends to 1 where both vanish; where b alone does, the power does faster. */
-    vd ratio = vd_div(finite, b->value);
-    ratio = vd_select(is_zero(b->value), vd_select(is_zero(entropy), vd_set(1.0), zero), ratio);
-    vd by_factor = vd_mul(weighted, vd_mul(gamma, vd_mul(b->by_target, ratio)));
+    if (!span->target_gradient) {
+        r.target_gradient = zero;
+        return r;
+    }
+    /* By the base: b^(gamma - 1), which b itself is too small to be divided for. Cut, so that a
+     * factor of 0 takes it along. */
+    vd steep = form_finite(power_pair_f64(tier, b->value, b->log, vd_sub(gamma, vd_set(1.0))));
+    vd by_base = vd_mul(vd_mul(alpha, vd_mul(gamma, b->by_target)), steep);
+    vd by_factor = vd_fma(vd_mul(weighted, gamma), b->log_by_target, by_base);
+    by_factor = vd_mul(by_factor, finite);
     vd by_alpha = vd_mul(alpha_slope, vd_mul(power, finite));
     vd by_entropy = form_times(weighted, vd_neg(x->infinite));
     r.target_gradient =
@@ -282,8 +298,8 @@ FOCAL_BODY form_result form_focal(focal_kernel_tier tier, focal_kernel_form form
                                   const focal_form_span *span, const form_step *s) {
     form_base base = form_base_of(tier, form, s);
     vd power = power_pair_f64(tier, base.value, base.log, s->gamma);
-    form_result r = form_modulated(span, s, &base, power, s->gamma, form_alpha(s, s->hard),
-                                   form_alpha_slope(s));
+    form_result r = form_modulated(tier, span, s, &base, power, s->gamma,
+                                   form_alpha(s, s->hard), form_alpha_slope(s));
     if (form == KERNEL_FORM_FOCAL && span->poly_epsilon != 0.0)
         form_add_poly(span, s, &base, power, &r);
     return r;
@@ -297,11 +313,13 @@ FOCAL_BODY form_result form_varifocal(focal_kernel_tier tier, const focal_form_s
     vdm negative = is_zero(hard);
     s->hard = form_target_of(s->x.positive, zero, 0.0);
     form_base base = form_base_focal(tier, s);
+    base.by_target = zero; /* p^gamma, whatever the target */
     vd power = power_pair_f64(tier, base.value, base.log, s->gamma);
     vd gamma = vd_select(negative, s->gamma, zero);
-    return form_modulated(span, s, &base, vd_select(negative, power, one), gamma,
+    vd weight_slope = vd_select(s->x.positive, one, vd_neg(one));
+    return form_modulated(tier, span, s, &base, vd_select(negative, power, one), gamma,
                           vd_select(negative, s->alpha_negative, hard),
-                          vd_select(s->x.positive, one, vd_neg(one)));
+                          vd_select(negative, zero, weight_slope));
 }
 
 /* ---- Two terms, each with its own factor ---- */
