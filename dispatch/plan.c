@@ -329,6 +329,7 @@ append(char *text, size_t capacity, size_t length, const char *format, ...) {
     return length + (added < 0 ? 0 : (size_t)added);
 }
 
+/* What is not the first version's default. */
 static size_t describe_choices(const focal_problem *problem, char *text, size_t capacity,
                                size_t length) {
     if (problem->inner > 1)
@@ -336,14 +337,16 @@ static size_t describe_choices(const focal_problem *problem, char *text, size_t 
     if (problem->form == FOCAL_FORM_MATCH)
         length =
             append(text, capacity, length, " against %" PRId64 " labels", problem->selected);
-    length = append(text, capacity, length, ", %s", focal_dtype_name(problem->dtype));
+    if (problem->dtype != FOCAL_F32)
+        length = append(text, capacity, length, ", %s", focal_dtype_name(problem->dtype));
     if (problem->loss_dtype != problem->dtype)
         length = append(text, capacity, length, ", losses %s",
                         focal_dtype_name(problem->loss_dtype));
     if (problem->gradient_dtype != problem->dtype)
         length = append(text, capacity, length, ", gradient %s",
                         focal_dtype_name(problem->gradient_dtype));
-    length = append(text, capacity, length, ", form %s", focal_form_name(problem->form));
+    if (problem->form != FOCAL_FORM_FOCAL)
+        length = append(text, capacity, length, ", form %s", focal_form_name(problem->form));
     if (problem->gamma_mode == FOCAL_GAMMA_PER_CLASS)
         length = append(text, capacity, length, ", gamma per class");
     else

@@ -11,6 +11,7 @@
  * two-float products stay finite below it. */
 #define GAMMA_MAX 1000.0
 #define BETA_MAX  100.0
+#define BELOW_ONE (1.0 - 0x1p-53)
 
 /* A tail that a newer version of a struct may have; more is no struct_size at all. */
 enum { TAIL_MAX = 4096 };
@@ -184,12 +185,14 @@ static focal_status check_form(const focal_problem *problem, focal_error *error)
     return apply_rules(rules, sizeof rules / sizeof rules[0], error);
 }
 
+/* A bound of infinity is not reached, nor is one just below 1. */
 static focal_status check_range(const char *field, double value, double least, double most,
                                 focal_error *error) {
-    if (!(value >= least && value <= most))
-        return focal_fail(error, FOCAL_E_VALUE, field, -1, "%g is outside [%g, %g]", value,
-                          least, most);
-    return FOCAL_OK;
+    bool open = isinf(most) || most == BELOW_ONE;
+    if (value >= least && value <= most && !isinf(value))
+        return FOCAL_OK;
+    return focal_fail(error, FOCAL_E_VALUE, field, -1, "%g is outside [%g, %g%c", value, least,
+                      most, open ? ')' : ']');
 }
 
 /* The numbers in the order of the struct; those that a mode does not use may be anything. */
@@ -198,7 +201,6 @@ static focal_status check_parameters(const focal_problem *problem, focal_error *
                   problem->alpha_mode == FOCAL_ALPHA_BACKGROUND;
     bool star = problem->form == FOCAL_FORM_STAR;
     bool by_class = problem->gamma_mode == FOCAL_GAMMA_PER_CLASS;
-    const double below_one = 1.0 - 0x1p-53;
     const struct {
         const char *field;
         double value, least, most;
@@ -207,10 +209,10 @@ static focal_status check_parameters(const focal_problem *problem, focal_error *
         {"gamma", problem->gamma, 0.0, GAMMA_MAX, !by_class},
         {"gamma_negative", problem->gamma_negative, 0.0, GAMMA_MAX,
          problem->gamma_mode == FOCAL_GAMMA_SPLIT},
-        {"margin", problem->margin, 0.0, below_one, true},
+        {"margin", problem->margin, 0.0, BELOW_ONE, true},
         {"star_beta", problem->star_beta, -BETA_MAX, BETA_MAX, true},
         {"poly_epsilon", problem->poly_epsilon, -BETA_MAX, BETA_MAX, true},
-        {"smoothing", problem->smoothing, 0.0, below_one, true},
+        {"smoothing", problem->smoothing, 0.0, BELOW_ONE, true},
         {"normalizer_floor", problem->normalizer_floor, 0.0, HUGE_VAL, true},
         {"normalizer_add", problem->normalizer_add, 0.0, HUGE_VAL, true},
         {"hessian_floor", problem->hessian_floor, 0.0, HUGE_VAL, true},
@@ -220,8 +222,6 @@ static focal_status check_parameters(const focal_problem *problem, focal_error *
         if (ranges[i].used)
             status = check_range(ranges[i].field, ranges[i].value, ranges[i].least,
                                  ranges[i].most, error);
-        if (status == FOCAL_OK && ranges[i].used && isinf(ranges[i].value))
-            status = focal_fail(error, FOCAL_E_VALUE, ranges[i].field, -1, "must be finite");
         if (status != FOCAL_OK)
             return status;
     }
