@@ -35,7 +35,7 @@ typedef enum {
 /* The steps of a softmax row, in this order; each runs over all runs of the row before the next. */
 typedef enum {
     FORM_ROW_MAX,    /* row->most and row->most_at */
-    FORM_ROW_OTHERS, /* row->others: sum of exp(x - most) without element `apart` */
+    FORM_ROW_OTHERS, /* row->others */
     FORM_ROW_TERMS,  /* adds the run's terms to row->loss, ->slope, ->curvature */
     FORM_ROW_RESULTS /* gradient, Hessian and target gradient of the run's elements */
 } focal_form_step;
@@ -48,8 +48,10 @@ typedef struct {
     double amount;             /* sum of w_c t_c: where it is 0 so is everything */
     double
         loss; /* sum of w_c t_c (1 - p_c)^gamma_c (-log p_c), or as smooth_cross_entropy says */
-    double slope;     /* sum of w_c t_c b_c, b_c = p_c f'(p_c), for the gradient */
-    double curvature; /* sum of w_c t_c p_c b_c', for the Hessian */
+    /* Sums of w_c t_c b_c, b_c = p_c f'(p_c), for the gradient, and of w_c t_c p_c b_c', for the Hessian, over
+     * c != most_at, and their terms of most_at. smooth_cross_entropy: slope is the cross-entropy. */
+    double slope, slope_most;
+    double curvature, curvature_most;
     /* With smooth_cross_entropy: the label, whose p_t makes the modulating factor. */
     size_t label;
     double label_logit;
