@@ -198,10 +198,9 @@ FOCAL_SHARED void form_row_most(focal_form_span *span) {
     row->most_at = span->first + i;
 }
 
-/* Adds the lanes one after the other to a sum in two doubles. Inline in every row: gcc 12 takes upper
- * halves of registers for clean after a call from here, and leaves out vzeroupper. */
-FOCAL_INLINE void form_fold_pairs(const double *highs, const double *lows, double *high,
-                                  double *low) {
+/* Adds the lanes one after the other to a sum in two doubles. */
+FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double *high,
+                                double *low) {
 
     for (size_t i = 0; i < 8; i++) {
         double sum = *high + highs[i], added = sum - *high;
