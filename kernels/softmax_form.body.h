@@ -199,10 +199,9 @@ FOCAL_SHARED void form_row_most(focal_form_span *span) {
 }
 
 /* Adds the lanes one after the other to a sum in two doubles. */
-FOCAL_SHARED void form_fold_pairs(vd2 lanes, double *high, double *low) {
-    double highs[8], lows[8];
-    vd_store(highs, lanes.high);
-    vd_store(lows, lanes.low);
+FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double *high,
+                                double *low) {
+
     for (size_t i = 0; i < 8; i++) {
         double sum = *high + highs[i], added = sum - *high;
         *low += (*high - (sum - added)) + (highs[i] - added) + lows[i];
@@ -225,7 +224,10 @@ FOCAL_BODY void form_row_others(focal_form_span *span, focal_kernel_tier tier) {
         vd2 added = exact_sum(sum.high, e.high);
         sum = (vd2){added.high, vd_add(sum.low, vd_add(added.low, e.low))};
     }
-    form_fold_pairs(sum, &row->others, &row->others_low);
+    double highs[8], lows[8];
+    vd_store(highs, sum.high);
+    vd_store(lows, sum.low);
+    form_fold_pairs(highs, lows, &row->others, &row->others_low);
 }
 
 FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
