@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choice.h"
 #include "cpu.h"
 #include "status.h"
 
@@ -87,11 +88,18 @@ static void cut_into_blocks(focal_plan *plan) {
     plan->blocks =
         (outer + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
     size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * classes;
+    size_t task = plan->tuning.task_elements ? plan->tuning.task_elements : TASK_ELEMENTS;
     if (plan->grain == 0)
-        plan->grain = elements < TASK_ELEMENTS ? TASK_ELEMENTS / elements : 1;
+        plan->grain = elements < task ? task / elements : 1;
     if (plan->grain > plan->blocks)
         plan->grain = plan->blocks;
     plan->tasks = (plan->blocks + plan->grain - 1) / plan->grain;
+}
+
+void focal_plan_set_task(focal_plan *plan, uint64_t elements) {
+    plan->tuning.task_elements = elements;
+    plan->grain = 0;
+    cut_into_blocks(plan);
 }
 
 static focal_status check_options(const focal_options *options, focal_error *error) {
@@ -102,6 +110,9 @@ static focal_status check_options(const focal_options *options, focal_error *err
     if (!options->allocate != !options->release)
         return focal_fail(error, FOCAL_E_NULL, options->allocate ? "release" : "allocate", -1,
                           "an allocator is two functions");
+    if (options->tune_flags & ~(uint32_t)FOCAL_TUNE_OFF)
+        return focal_fail(error, FOCAL_E_VALUE, "tune_flags", -1, "unknown bits 0x%x",
+                          (unsigned)(options->tune_flags & ~(uint32_t)FOCAL_TUNE_OFF));
     return FOCAL_OK;
 }
 
@@ -136,10 +147,13 @@ static void report(const focal_plan *plan, bool first) {
         return;
     if (first) {
         focal_host_info host = {.struct_size = sizeof host};
+        char reason[64], tuning[320];
         focal_host_get(&host);
-        fprintf(stderr, "focal: version %s, %s, features %s, isa %s (%s)%s%s\n",
-                focal_version(), host.cpu, host.features, plan->isa->name, plan->isa_reason,
-                *host.cap_note ? ", " : "", host.cap_note);
+        focal_plan_reason(plan, reason, sizeof reason);
+        focal_tuning_note(tuning, sizeof tuning);
+        fprintf(stderr, "focal: version %s, %s, features %s, isa %s (%s)%s%s%s%s\n",
+                focal_version(), host.cpu, host.features, plan->isa->name, reason,
+                *host.cap_note ? ", " : "", host.cap_note, *tuning ? ", " : "", tuning);
     }
     if (*verbose == '2') {
         char text[512];
@@ -183,12 +197,15 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         status = choose_isa(&plan, &chosen, error);
     if (status != FOCAL_OK)
         return status;
-    uint32_t unroll = chosen.unroll ? chosen.unroll : DEFAULT_UNROLL;
+    uint32_t unroll = chosen.unroll && !chosen.kernel ? chosen.unroll : DEFAULT_UNROLL;
     plan.kernel = find_kernel(plan.isa->table, &plan.problem, unroll);
     if (!plan.kernel)
         return focal_fail(error, FOCAL_E_UNSUPPORTED, "unroll", -1,
                           "there is no kernel with %u elements per iteration",
                           (unsigned)unroll);
+    status = focal_plan_choose(&plan, &chosen, error);
+    if (status != FOCAL_OK)
+        return status;
     cut_into_blocks(&plan);
 
     focal_plan *memory = plan.allocator.allocate(plan.allocator.context, sizeof plan);
@@ -207,13 +224,15 @@ void focal_plan_destroy(focal_plan *plan) {
 }
 
 size_t focal_plan_describe(const focal_plan *plan, char *text, size_t capacity) {
+    char reason[64];
     if (!plan)
         return 0;
+    focal_plan_reason(plan, reason, sizeof reason);
     int length =
         snprintf(text, text ? capacity : 0,
                  "%s: isa %s (%s), %" PRId64 " x %" PRId64 ", gamma %g, %zu blocks "
                  "(%zu rows each, %zu per row), %zu tasks, workspace %zu bytes",
-                 plan->kernel->name, plan->isa->name, plan->isa_reason, plan->problem.outer,
+                 plan->kernel->name, plan->isa->name, reason, plan->problem.outer,
                  plan->problem.classes, plan->problem.gamma, plan->blocks, plan->rows_per_block,
                  plan->blocks_per_row, plan->tasks, focal_plan_workspace_size(plan));
     return length < 0 ? 0 : (size_t)length;

@@ -16,12 +16,20 @@ typedef struct focal_allocator {
     void (*release)(void *context, void *memory);
 } focal_allocator;
 
+/* What the tuner measured for a plan; date 0 if it was not asked or knows nothing. */
+typedef struct focal_tuning {
+    uint64_t task_elements; /* 0: the default */
+    uint32_t date;          /* 20261125 */
+    uint32_t ratio;         /* time by that of the default kernel, in 1/10000 */
+} focal_tuning;
+
 struct focal_plan {
     focal_problem problem; /* strides filled in, tier resolved */
     focal_allocator allocator;
     const focal_kernel *kernel;
     const focal_isa_row *isa;
     const char *isa_reason;
+    focal_tuning tuning;
     uint32_t half_steps; /* 2 gamma */
     /* A block is rows_per_block whole rows, at most FOCAL_BLOCK elements unless it is one
      * softmax row; a longer sigmoid row is cut into blocks_per_row pieces. Blocks are the unit
@@ -35,6 +43,9 @@ typedef struct focal_block_result {
     double loss;
     int64_t positives;
 } focal_block_result;
+
+/* Cuts a plan that nobody executes yet into tasks of about so many elements; 0: the default. */
+void focal_plan_set_task(focal_plan *plan, uint64_t elements);
 
 /* Bytes of one label or element of the targets. */
 size_t focal_target_size(focal_target_kind kind);

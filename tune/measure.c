@@ -1,0 +1,194 @@
+#include "measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A sample lasts at least this long: a hundred times what reading the clock costs. */
+static const double sample_ns = 150e3;
+/* Shorter executions are repeated once untimed, which brings code and data back into the caches. */
+static const double rewarm_ns = 1e6;
+
+enum { LOGITS, TARGETS, GRADIENT, LOSS, ROW_LOSS, MATRICES, WORKSPACE = MATRICES };
+
+static size_t matrix(const focal_problem *problem, int64_t stride) {
+    return (size_t)((problem->outer - 1) * stride + problem->classes);
+}
+
+static void buffer_sizes(const focal_problem *problem, size_t bytes[MATRICES]) {
+    size_t target = focal_target_size(problem->target_kind);
+    size_t rows = (size_t)problem->outer;
+    bytes[LOGITS] = sizeof(float) * matrix(problem, problem->logits_stride);
+    bytes[TARGETS] = target * (focal_target_is_label(problem->target_kind)
+                                   ? rows
+                                   : matrix(problem, problem->targets_stride));
+    bytes[GRADIENT] = problem->outputs & FOCAL_OUTPUT_GRADIENT
+                          ? sizeof(float) * matrix(problem, problem->gradient_stride)
+                          : 0;
+    bytes[LOSS] = problem->outputs & FOCAL_OUTPUT_LOSS
+                      ? sizeof(float) * matrix(problem, problem->loss_stride)
+                      : 0;
+    bytes[ROW_LOSS] = problem->outputs & FOCAL_OUTPUT_ROW_LOSS ? sizeof(float) * rows : 0;
+}
+
+size_t focal_trial_bytes(const focal_problem *problem) {
+    size_t bytes[MATRICES], sum = 0;
+    buffer_sizes(problem, bytes);
+    for (int i = 0; i < MATRICES; i++)
+        if (__builtin_add_overflow(sum, bytes[i], &sum))
+            return SIZE_MAX;
+    return sum;
+}
+
+/* Knuth's multiplicative hash: scattered, cheap, the same everywhere. */
+static uint32_t scatter(size_t i) {
+    return (uint32_t)i * UINT32_C(2654435761);
+}
+
+/* Logits between -8 and 8. Kernels have no branch on data: what the values are is all one, if no
+ * result is subnormal. */
+static void fill_logits(float *logits, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        logits[i] = (float)(scatter(i) >> 16) * 0x1p-12F - 8.0F;
+}
+
+static void fill_targets(void *targets, const focal_problem *problem, size_t bytes) {
+    size_t count = bytes / focal_target_size(problem->target_kind);
+    uint32_t classes = (uint32_t)problem->classes;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t label = (scatter(i) >> 8) % classes, one = scatter(i) >> 25 == 0;
+        switch (problem->target_kind) {
+        case FOCAL_TARGET_DENSE:
+            ((float *)targets)[i] = (float)one;
+            break;
+        case FOCAL_TARGET_BINARY_U8:
+            ((uint8_t *)targets)[i] = (uint8_t)one;
+            break;
+        case FOCAL_TARGET_LABEL_U8:
+            ((uint8_t *)targets)[i] = (uint8_t)(label & 0xff);
+            break;
+        case FOCAL_TARGET_LABEL_I32:
+            ((int32_t *)targets)[i] = (int32_t)label;
+            break;
+        case FOCAL_TARGET_LABEL_I64:
+            ((int64_t *)targets)[i] = (int64_t)label;
+            break;
+        }
+    }
+}
+
+bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem) {
+    size_t bytes[MATRICES];
+    *data = (focal_trial_data){.memory = {NULL}};
+    buffer_sizes(problem, bytes);
+    for (int i = 0; i < MATRICES; i++) {
+        if (bytes[i] == 0)
+            continue;
+        data->memory[i] = aligned_alloc(64, (bytes[i] + 63) / 64 * 64);
+        if (!data->memory[i]) {
+            focal_trial_data_free(data);
+            return false;
+        }
+        memset(data->memory[i], 0, bytes[i]);
+    }
+    fill_logits(data->memory[LOGITS], bytes[LOGITS] / sizeof(float));
+    fill_targets(data->memory[TARGETS], problem, bytes[TARGETS]);
+    focal_buffers_init(&data->buffers);
+    data->buffers.logits = data->memory[LOGITS];
+    data->buffers.targets = data->memory[TARGETS];
+    data->buffers.gradient = data->memory[GRADIENT];
+    data->buffers.loss = data->memory[LOSS];
+    data->buffers.row_loss = data->memory[ROW_LOSS];
+    return true;
+}
+
+bool focal_trial_workspace_make(focal_trial_data *data, size_t bytes) {
+    data->memory[WORKSPACE] = malloc(bytes ? bytes : 1);
+    data->buffers.workspace = data->memory[WORKSPACE];
+    data->buffers.workspace_size = bytes;
+    return data->memory[WORKSPACE] != NULL;
+}
+
+void focal_trial_data_free(focal_trial_data *data) {
+    for (int i = 0; i <= WORKSPACE; i++)
+        free(data->memory[i]);
+    *data = (focal_trial_data){.memory = {NULL}};
+}
+
+/* ---- Samples and rounds ------------------------------------------------------------------- */
+
+static void execute(focal_trial *trial, const focal_contender *one, uint64_t iterations) {
+    focal_sums sums = FOCAL_SUMS_INIT;
+    const focal_tune_settings *settings = trial->settings;
+    if (settings->stop && settings->stop(settings->stop_context))
+        trial->stopped = true;
+    for (uint64_t i = 0; i < iterations && !trial->stopped; i++)
+        if (focal_plan_execute(one->plan, &trial->data.buffers, settings->parallel, &sums,
+                               NULL) != FOCAL_OK)
+            trial->stopped = true;
+}
+
+/* ns of so many executions. */
+static double sample(focal_trial *trial, const focal_contender *one, uint64_t iterations) {
+    double start = focal_timer_now(&trial->timer);
+    execute(trial, one, iterations);
+    double time = focal_timer_now(&trial->timer) - start - trial->timer.overhead_ns;
+    return time > trial->timer.resolution_ns ? time : trial->timer.resolution_ns + 1.0;
+}
+
+double focal_trial_calibrate(focal_trial *trial, size_t index) {
+    const focal_contender *one = &trial->contenders[index];
+    double time = sample(trial, one, 1);
+    uint64_t iterations = 1;
+    while (!trial->stopped && time < sample_ns) {
+        double wanted = 1.1 * sample_ns / time;
+        iterations = (uint64_t)((double)iterations * (wanted < 8.0 ? wanted : 8.0)) + 1;
+        time = sample(trial, one, iterations);
+    }
+    for (int i = 0; i < 2 && time < 10.0 * sample_ns; i++) {
+        double again = sample(trial, one, iterations);
+        time = again < time ? again : time;
+    }
+    trial->iterations = iterations;
+    return time / (double)iterations;
+}
+
+static size_t random_below(uint64_t *state, size_t limit) {
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)((*state >> 33) % limit);
+}
+
+static void run_round(focal_trial *trial, size_t round) {
+    size_t order[FOCAL_TRIAL_CONTENDERS], count = 0;
+    for (size_t i = 0; i < trial->count; i++) {
+        if (trial->contenders[i].dropped)
+            continue;
+        size_t place = random_below(&trial->random, ++count);
+        order[count - 1] = order[place];
+        order[place] = i;
+    }
+    for (size_t i = 0; i < count && !trial->stopped; i++) {
+        focal_contender *one = &trial->contenders[order[i]];
+        if (round > 0 && one->samples[round - 1] < rewarm_ns)
+            execute(trial, one, 1);
+        one->samples[round] = sample(trial, one, trial->iterations) / (double)trial->iterations;
+    }
+}
+
+size_t focal_trial_rounds(focal_trial *trial, size_t least,
+                          bool (*enough)(focal_trial *trial, size_t rounds)) {
+    size_t rounds = 0;
+    const focal_contender *reference = &trial->contenders[trial->reference];
+    while (rounds < FOCAL_TRIAL_ROUNDS && !trial->stopped) {
+        if (rounds >= least && focal_seconds() > trial->deadline)
+            break;
+        run_round(trial, rounds++);
+        for (size_t i = 0; i < trial->count; i++) {
+            focal_contender *one = &trial->contenders[i];
+            if (!one->dropped)
+                one->ratio = focal_paired_ratio(one->samples, reference->samples, rounds);
+        }
+        if (rounds >= least && enough(trial, rounds))
+            break;
+    }
+    return rounds;
+}
