@@ -359,7 +359,7 @@ typedef struct focal_tune_report {
     uint32_t rejected; /* damaged sections, and entries that name what there is not */
     uint32_t line;     /* of the first rejection, 0 = unknown or none */
     char reason[160];  /* the first rejection, or why there is no file; "" = nothing to say */
-    char path[256];    /* the file, shortened if need be; "" = none */
+    char path[1024];   /* the file, shortened if need be; "" = none */
 } focal_tune_report;
 #define FOCAL_TUNE_REPORT_INIT                                                                 \
     { sizeof(focal_tune_report), 0, 0, 0, 0, 0, "", "" }
@@ -405,15 +405,18 @@ typedef struct focal_tune_settings {
     double budget_ms;               /* wall time, not much exceeded; 0 = 100 */
     const focal_parallel *parallel; /* executes with this loop; NULL = serial */
     uint32_t threads;               /* of the loop, part of the key; 0 = 1 */
-    uint32_t flags;                 /* FOCAL_TUNE_COMPARE */
+    uint32_t flags;                 /* FOCAL_TUNE_COMPARE, _DRY */
     size_t max_bytes;               /* for the data; 0 = 1 GiB */
     /* Asked between executions if not NULL; stops the measurement by returning nonzero. */
     int (*stop)(void *context);
     void *stop_context;
 } focal_tune_settings;
 
-/* Only compares the plan that the problem gets now with the default one; records nothing. */
-enum { FOCAL_TUNE_COMPARE = 1 };
+enum {
+    FOCAL_TUNE_COMPARE =
+        1,              /* only the plan that the problem gets now against the default one */
+    FOCAL_TUNE_DRY = 2, /* searches, records nothing; COMPARE never records */
+};
 
 static inline void focal_tune_settings_init(focal_tune_settings *settings) {
     memset(settings, 0, sizeof *settings);
@@ -431,9 +434,11 @@ typedef struct focal_tune_result {
     int decided;                         /* 0: the budget was too short to decide anything */
     double default_ns, ns;               /* per logit */
     double ratio, low, high;             /* median, and a 95 % interval of it */
+    double
+        entry_ratio; /* time by that of the entry that existed; without one, of the default */
 } focal_tune_result;
 #define FOCAL_TUNE_RESULT_INIT                                                                 \
-    { sizeof(focal_tune_result), "", "", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0 }
+    { sizeof(focal_tune_result), "", "", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 }
 
 /* Measures the candidates for a problem on synthetic data, and holds the winner from now on
  * until focal_tune_save. The default is replaced only by what is 3 % faster or more, with an

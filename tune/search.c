@@ -20,8 +20,11 @@ enum { SCREEN_ELEMENTS = 16384, RACE_LEAST = 3, RACE_ENOUGH = 15, DUEL_LEAST = 6
 enum { DUEL_DECISIVE = 15 };
 static const double default_budget_ms = 100.0;
 static const size_t default_max_bytes = (size_t)1 << 30;
-/* Tried for more than one thread, beside the default. */
-static const uint64_t task_sizes[] = {8192, 16384, 65536, 131072, 262144};
+/* Of contenders so near to the best one, the first of the list goes on: the default before others, a
+ * small change before a large one. So two runs find the same. */
+#define TIE_RATIO 1.02
+/* Tried for more than one thread, beside the default of 32768. */
+static const uint64_t task_sizes[] = {65536, 131072, 262144, 1048576, 16384};
 
 typedef struct search {
     focal_trial trial;
@@ -125,14 +128,17 @@ static bool race_is_over(focal_trial *trial, size_t rounds) {
     return left == 0 || rounds >= RACE_ENOUGH;
 }
 
-/* The contender of the least median ratio. */
+/* The first contender whose median ratio is next to the least one. */
 static size_t leader(const focal_trial *trial) {
-    size_t best = trial->reference;
+    double least = HUGE_VAL;
+    size_t first = 0;
     for (size_t i = 0; i < trial->count; i++)
-        if (!trial->contenders[i].dropped &&
-            trial->contenders[i].ratio.median < trial->contenders[best].ratio.median)
-            best = i;
-    return best;
+        if (!trial->contenders[i].dropped && trial->contenders[i].ratio.median < least)
+            least = trial->contenders[i].ratio.median;
+    while (trial->contenders[first].dropped ||
+           trial->contenders[first].ratio.median > TIE_RATIO * least)
+        first++;
+    return first;
 }
 
 /* Leaves the default, the reference and one more. */
@@ -188,6 +194,7 @@ static void fill_result(const search *s, size_t winner, size_t rounds,
     result->ratio = ratio.median;
     result->low = ratio.low;
     result->high = ratio.high;
+    result->entry_ratio = one->ratio.median;
 }
 
 static uint32_t today(void) {
@@ -286,6 +293,8 @@ static focal_status race(search *s, focal_tune_result *result, double budget_ms)
         trial->contenders[0].ratio.median <= trial->contenders[winner].ratio.median)
         winner = 0;
     fill_result(s, winner, rounds, result);
+    if (trial->settings->flags & FOCAL_TUNE_DRY)
+        return FOCAL_OK;
     return record_result(s, winner, result);
 }
 
@@ -313,9 +322,10 @@ static focal_status check_settings(const focal_tune_settings *settings, focal_er
     if (!(settings->budget_ms >= 0.0 && settings->budget_ms < 1e9))
         return focal_fail(error, FOCAL_E_VALUE, "budget_ms", -1, "%g is outside [0, 1e9)",
                           settings->budget_ms);
-    if (settings->flags & ~(uint32_t)FOCAL_TUNE_COMPARE)
+    const uint32_t flags = FOCAL_TUNE_COMPARE | FOCAL_TUNE_DRY;
+    if (settings->flags & ~flags)
         return focal_fail(error, FOCAL_E_VALUE, "flags", -1, "unknown bits 0x%x",
-                          (unsigned)(settings->flags & ~(uint32_t)FOCAL_TUNE_COMPARE));
+                          (unsigned)(settings->flags & ~flags));
     if (settings->threads > 65535)
         return focal_fail(error, FOCAL_E_VALUE, "threads", -1, "%u is more than 65535",
                           (unsigned)settings->threads);

@@ -84,7 +84,7 @@ static void count_entries(const focal_sections *sections, focal_tune_report *rep
 /* ---- The first look-up -------------------------------------------------------------------- */
 
 static void name_path(focal_tune_report *report, const char *path) {
-    snprintf(report->path, sizeof report->path, "%.255s", path);
+    snprintf(report->path, sizeof report->path, "%.1023s", path);
 }
 
 /* Reads the first place that has something for this host, else the first that has anything. */
