@@ -8,6 +8,10 @@ static const double sample_ns = 150e3;
 /* Shorter executions are repeated once untimed, which brings code and data back into the caches. */
 static const double rewarm_ns = 1e6;
 
+/* Where buffers lie within a page decides which of their accesses collide, by some percent. Every
+ * round shifts them anew, by lines, so that no choice rests on one placement. */
+enum { LINE = 64, PAGE = 4096 };
+
 enum { LOGITS, TARGETS, GRADIENT, LOSS, ROW_LOSS, MATRICES, WORKSPACE = MATRICES };
 
 static size_t matrix(const focal_problem *problem, int64_t stride) {
@@ -83,7 +87,8 @@ bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem)
     for (int i = 0; i < MATRICES; i++) {
         if (bytes[i] == 0)
             continue;
-        data->memory[i] = aligned_alloc(64, (bytes[i] + 63) / 64 * 64);
+        bytes[i] = (bytes[i] + 2 * PAGE - 1) / PAGE * PAGE;
+        data->memory[i] = aligned_alloc(PAGE, bytes[i]);
         if (!data->memory[i]) {
             focal_trial_data_free(data);
             return false;
@@ -93,12 +98,26 @@ bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem)
     fill_logits(data->memory[LOGITS], bytes[LOGITS] / sizeof(float));
     fill_targets(data->memory[TARGETS], problem, bytes[TARGETS]);
     focal_buffers_init(&data->buffers);
-    data->buffers.logits = data->memory[LOGITS];
-    data->buffers.targets = data->memory[TARGETS];
-    data->buffers.gradient = data->memory[GRADIENT];
-    data->buffers.loss = data->memory[LOSS];
-    data->buffers.row_loss = data->memory[ROW_LOSS];
     return true;
+}
+
+static size_t random_below(uint64_t *state, size_t limit) {
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)((*state >> 33) % limit);
+}
+
+/* Matrices are padded by a page, and valid wherever they begin in the first one. */
+static void place(focal_trial_data *data, uint64_t *random) {
+    char *at[MATRICES];
+    for (int i = 0; i < MATRICES; i++) {
+        size_t shift = LINE * random_below(random, PAGE / LINE);
+        at[i] = data->memory[i] ? (char *)data->memory[i] + shift : NULL;
+    }
+    data->buffers.logits = at[LOGITS];
+    data->buffers.targets = at[TARGETS];
+    data->buffers.gradient = at[GRADIENT];
+    data->buffers.loss = at[LOSS];
+    data->buffers.row_loss = at[ROW_LOSS];
 }
 
 bool focal_trial_workspace_make(focal_trial_data *data, size_t bytes) {
@@ -137,6 +156,7 @@ static double sample(focal_trial *trial, const focal_contender *one, uint64_t it
 
 double focal_trial_calibrate(focal_trial *trial, size_t index) {
     const focal_contender *one = &trial->contenders[index];
+    place(&trial->data, &trial->random);
     double time = sample(trial, one, 1);
     uint64_t iterations = 1;
     while (!trial->stopped && time < sample_ns) {
@@ -152,23 +172,19 @@ double focal_trial_calibrate(focal_trial *trial, size_t index) {
     return time / (double)iterations;
 }
 
-static size_t random_below(uint64_t *state, size_t limit) {
-    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)((*state >> 33) % limit);
-}
-
 static void run_round(focal_trial *trial, size_t round) {
     size_t order[FOCAL_TRIAL_CONTENDERS], count = 0;
+    place(&trial->data, &trial->random);
     for (size_t i = 0; i < trial->count; i++) {
         if (trial->contenders[i].dropped)
             continue;
-        size_t place = random_below(&trial->random, ++count);
-        order[count - 1] = order[place];
-        order[place] = i;
+        size_t slot = random_below(&trial->random, ++count);
+        order[count - 1] = order[slot];
+        order[slot] = i;
     }
     for (size_t i = 0; i < count && !trial->stopped; i++) {
         focal_contender *one = &trial->contenders[order[i]];
-        if (round > 0 && one->samples[round - 1] < rewarm_ns)
+        if (round == 0 || one->samples[round - 1] < rewarm_ns)
             execute(trial, one, 1);
         one->samples[round] = sample(trial, one, trial->iterations) / (double)trial->iterations;
     }

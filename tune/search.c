@@ -17,7 +17,8 @@
 #define SCREEN_RATIO 2.0  /* on the small part, where memory does not hide the arithmetic */
 #define WIN_RATIO    0.97 /* nobody replaces the reference above it */
 enum { SCREEN_ELEMENTS = 16384, RACE_LEAST = 3, RACE_ENOUGH = 15, DUEL_LEAST = 6 };
-enum { DUEL_DECISIVE = 15 };
+/* Several threads wait for each other and for the system: their times scatter more. */
+enum { DUEL_DECISIVE = 15, DUEL_DECISIVE_THREADED = 41 };
 static const double default_budget_ms = 100.0;
 static const size_t default_max_bytes = (size_t)1 << 30;
 /* Of contenders so near to the best one, the first of the list goes on: the default before others, a
@@ -150,9 +151,12 @@ static void keep_only(focal_trial *trial, size_t index) {
 /* Several threads: the best kernel again with tasks of other sizes. */
 static focal_status race_tasks(search *s, size_t best) {
     focal_trial *trial = &s->trial;
+    uint64_t elements = (uint64_t)(s->problem.outer * s->problem.classes);
     keep_only(trial, best);
+    /* Every thread shall have work: what is best when only one has would be best on a busy host. */
     for (size_t i = 0; i < sizeof task_sizes / sizeof task_sizes[0]; i++)
-        add_contender(s, trial->contenders[best].candidate, task_sizes[i]);
+        if (task_sizes[i] * trial->settings->threads <= elements)
+            add_contender(s, trial->contenders[best].candidate, task_sizes[i]);
     focal_status status = make_plans(s, &s->problem);
     if (status == FOCAL_OK)
         focal_trial_rounds(trial, RACE_LEAST, race_is_over);
@@ -160,13 +164,13 @@ static focal_status race_tasks(search *s, size_t best) {
 }
 
 static bool duel_is_over(focal_trial *trial, size_t rounds) {
+    size_t decisive = trial->settings->threads > 1 ? DUEL_DECISIVE_THREADED : DUEL_DECISIVE;
     /* Three at most: whoever is neither the default nor the reference must be settled. */
     for (size_t i = 0; i < trial->count; i++) {
         const focal_contender *one = &trial->contenders[i];
         if (one->dropped || i == trial->reference)
             continue;
-        if (rounds < DUEL_DECISIVE ||
-            (one->ratio.low < WIN_RATIO && one->ratio.high > WIN_RATIO))
+        if (rounds < decisive || (one->ratio.low < WIN_RATIO && one->ratio.high > WIN_RATIO))
             return false;
     }
     return true;
