@@ -44,13 +44,13 @@ void focal_tune_places_get(focal_tune_places *places) {
     if (focal_tune_privileged()) {
         places->reason = "the process is set-user-id: its environment is ignored";
     } else if (named) {
-        places->reason = "FOCAL_TUNE_FILE is empty";
-        if (*named && strlen(named) >= FOCAL_TUNE_PATH_MAX)
-            places->reason = "FOCAL_TUNE_FILE is too long";
-        else if (*named) {
-            snprintf(places->path[places->count++], FOCAL_TUNE_PATH_MAX, "%s", named);
-            places->writable = true;
+        if (!*named || strlen(named) >= FOCAL_TUNE_PATH_MAX) {
+            places->reason =
+                *named ? "FOCAL_TUNE_FILE is too long" : "FOCAL_TUNE_FILE is empty";
+            return;
         }
+        snprintf(places->path[places->count++], FOCAL_TUNE_PATH_MAX, "%s", named);
+        places->writable = true;
         return;
     } else if (user_path(places->path[0])) {
         places->count = 1;
