@@ -2,6 +2,9 @@
 #include "eval.h"
 #include "options.h"
 
+#include <host.h>
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -184,6 +187,7 @@ static int create_plan(focal_plan **plan, const eval_request *request,
     }
     focal_options_init(&options);
     options.isa = request->isa;
+    options.threads = (uint32_t)(request->threads ? request->threads : bench_cpu_count());
     if (focal_plan_create(plan, &problem, &options, &error) != FOCAL_OK)
         return fail_library(&error, input);
     return DONE;
@@ -196,15 +200,11 @@ static void note_cap(void) {
         note("%s", host.cap_note);
 }
 
-static const char *isa_in_use(const eval_request *request) {
-    if (request->isa)
-        return request->isa;
-    for (size_t i = 0; i < focal_isa_count(); i++) {
-        focal_isa_info info = {.struct_size = sizeof info};
-        if (focal_isa_get(i, &info) == FOCAL_OK && info.chosen)
-            return info.name;
-    }
-    return "unknown";
+/* The row of the plan's kernel, whose name begins the description: "<contract>__<row>_u16: ...". */
+static void name_isa(const char *plan, char isa[16]) {
+    const char *row = strstr(plan, "__");
+    const char *end = row ? strchr(row + 2, '_') : NULL;
+    snprintf(isa, 16, "%.*s", end ? (int)(end - row - 2) : 7, end ? row + 2 : "unknown");
 }
 
 static char *describe(const focal_plan *plan) {
@@ -313,6 +313,7 @@ static int compute(const focal_plan *plan, const eval_request *request, const ev
     result->plan = describe(plan);
     if (!outputs->workspace || !result->plan)
         return fail(FAILED, "not enough memory");
+    name_isa(result->plan, result->isa);
     int code = execute(plan, request, input, &buffers, result);
     return code == DONE ? write_outputs(outputs, request, input) : code;
 }
@@ -335,7 +336,6 @@ static int run(const char *const *values) {
         code = eval_load(&input);
     if (code == DONE) {
         note_cap();
-        result.isa = isa_in_use(&request);
         code = compute(plan, &request, &input, &outputs, &result);
     }
     if (code == DONE)
