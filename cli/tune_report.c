@@ -84,8 +84,7 @@ static void print_entry(const focal_tune_entry *entry) {
 int tune_show(const tune_request *request) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     focal_error error = FOCAL_ERROR_INIT;
-    if (request->path ? focal_tune_load(request->path, &report, &error) != FOCAL_OK
-                      : focal_tune_state(&report) != FOCAL_OK)
+    if (focal_tune_load(request->path, &report, &error) != FOCAL_OK)
         return fail(FAILED, "%s", error.message);
     tune_print_report(&report);
     focal_tune_entry entry = {.struct_size = sizeof entry};
