@@ -92,6 +92,7 @@ bool focal_tuning_key_of(const focal_plan *plan, uint32_t threads, focal_tuning_
     if (problem->outer == 0 || problem->classes == 0 || length >= sizeof key->contract)
         return false;
     *key = (focal_tuning_key){.target_kind = problem->target_kind,
+                              .dtype = problem->dtype,
                               .threads = threads ? threads : 1};
     memcpy(key->contract, plan->kernel->name, length);
     key->elements_log2 = log2_floor((uint64_t)(problem->outer * problem->classes));

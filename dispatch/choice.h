@@ -37,6 +37,7 @@ size_t focal_candidates_list(focal_candidate standard, focal_candidate *list, si
 typedef struct focal_tuning_key {
     char contract[64];
     focal_target_kind target_kind;
+    focal_dtype dtype; /* of the logits */
     uint32_t elements_log2, classes_log2, inner_log2, threads;
 } focal_tuning_key;
 

@@ -458,6 +458,7 @@ typedef struct focal_tune_entry {
     char build[320];
     char contract[64];      /* what is computed: the kernel's name left of "__" */
     char target[16];        /* "dense", "binary_u8", "label_u8", "label_i32", "label_i64" */
+    char dtype[8];          /* "f32" */
     uint32_t elements_log2; /* size buckets, rounded down */
     uint32_t classes_log2, inner_log2;
     uint32_t threads;

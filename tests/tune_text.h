@@ -30,6 +30,7 @@ static inline focal_record tune_record(const char *contract, focal_target_kind t
                            .date = 20261125,
                            .rows = 1,
                            .classes = 1,
+                           .inner = 1,
                            .gamma = 2000};
     snprintf(record.key.contract, sizeof record.key.contract, "%s", contract);
     snprintf(record.kernel, sizeof record.kernel, "%s", kernel);

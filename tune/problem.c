@@ -40,5 +40,6 @@ bool focal_record_problem(const focal_record *record, focal_problem *problem) {
 void focal_record_describe(focal_record *record, const focal_problem *problem) {
     record->rows = problem->outer;
     record->classes = problem->classes;
+    record->inner = 1;
     record->gamma = (int64_t)lround(1000.0 * problem->gamma);
 }

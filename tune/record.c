@@ -15,6 +15,15 @@ static const char *const target_words[] = {
 };
 enum { TARGETS = sizeof target_words / sizeof target_words[0] };
 
+static const char *const dtype_words[] = {[FOCAL_F32] = "f32"};
+enum { DTYPES = sizeof dtype_words / sizeof dtype_words[0] };
+
+const char focal_record_unknown[] = "an unknown kind of target or element type";
+
+const char *focal_dtype_word(focal_dtype dtype) {
+    return dtype_words[dtype];
+}
+
 const char *focal_target_word(focal_target_kind kind) {
     return target_words[kind];
 }
@@ -57,36 +66,39 @@ static bool take_key_number(const char **text, const char *label, int64_t least,
     return good;
 }
 
-static const char *take_target(const char **text, focal_target_kind *kind) {
+/* A word of the list; -1: another one. */
+static bool take_word(const char **text, const char *const *words, int count, int *index) {
     char word[16];
+    *index = -1;
     if (!take(text, " ") || !take_name(text, word, sizeof word))
-        return "no kind of target after the contract";
-    for (int i = 0; i < TARGETS; i++)
-        if (strcmp(word, target_words[i]) == 0) {
-            *kind = (focal_target_kind)i;
-            return NULL;
-        }
-    return "an unknown kind of target";
+        return false;
+    for (int i = 0; i < count; i++)
+        if (strcmp(word, words[i]) == 0)
+            *index = i;
+    return true;
 }
 
 static const char *take_key(const char **text, focal_tuning_key *key) {
     if (!take(text, "entry ") || !take_name(text, key->contract, sizeof key->contract))
         return "no contract after \"entry\"";
-    const char *flaw = take_target(text, &key->target_kind);
-    if (flaw)
-        return flaw;
+    int target, dtype;
+    if (!take_word(text, target_words, TARGETS, &target) ||
+        !take_word(text, dtype_words, DTYPES, &dtype))
+        return "no kind of target and element type after the contract";
     if (!take_key_number(text, " n=", 0, SIZE_LOG2_MAX, &key->elements_log2) ||
         !take_key_number(text, " c=", 0, SIZE_LOG2_MAX, &key->classes_log2) ||
         !take_key_number(text, " i=", 0, SIZE_LOG2_MAX, &key->inner_log2) ||
         !take_key_number(text, " t=", 1, THREADS_MAX, &key->threads))
         return "the key is not n= c= i= t= with numbers in range";
-    return NULL;
+    key->target_kind = (focal_target_kind)target;
+    key->dtype = (focal_dtype)dtype;
+    return target < 0 || dtype < 0 ? focal_record_unknown : NULL;
 }
 
 const char *focal_record_parse(focal_record *record, const char *line) {
     memset(record, 0, sizeof *record);
     const char *flaw = take_key(&line, &record->key);
-    if (flaw)
+    if (flaw && flaw != focal_record_unknown)
         return flaw;
     if (!take(&line, " -> ") || !take_name(&line, record->kernel, sizeof record->kernel))
         return "no kernel after the key";
@@ -95,19 +107,20 @@ const char *focal_record_parse(focal_record *record, const char *line) {
         return #field "= is missing, no integer, or out of range";
     FOCAL_RECORD_NUMBERS(TAKE)
 #undef TAKE
-    return *line ? "something follows the last number" : NULL;
+    return *line ? "something follows the last number" : flaw;
 }
 
 int focal_record_print(const focal_record *record, char *text, size_t capacity) {
     const focal_tuning_key *key = &record->key;
     return snprintf(text, capacity,
-                    "entry %s %s n=%u c=%u i=%u t=%u -> %s"
+                    "entry %s %s %s n=%u c=%u i=%u t=%u -> %s"
 #define FORMAT(field, least, most) " " #field "=%" PRId64
                     FOCAL_RECORD_NUMBERS(FORMAT),
 #undef FORMAT
                     key->contract, focal_target_word(key->target_kind),
-                    (unsigned)key->elements_log2, (unsigned)key->classes_log2,
-                    (unsigned)key->inner_log2, (unsigned)key->threads,
+                    focal_dtype_word(key->dtype), (unsigned)key->elements_log2,
+                    (unsigned)key->classes_log2, (unsigned)key->inner_log2,
+                    (unsigned)key->threads,
                     record->kernel
 #define ARGUMENT(field, least, most) , record->field
                         FOCAL_RECORD_NUMBERS(ARGUMENT)
@@ -118,12 +131,13 @@ int focal_record_print(const focal_record *record, char *text, size_t capacity) 
 bool focal_key_equal(const focal_tuning_key *a, const focal_tuning_key *b) {
     return a->elements_log2 == b->elements_log2 && a->classes_log2 == b->classes_log2 &&
            a->inner_log2 == b->inner_log2 && a->threads == b->threads &&
-           a->target_kind == b->target_kind && strcmp(a->contract, b->contract) == 0;
+           a->target_kind == b->target_kind && a->dtype == b->dtype &&
+           strcmp(a->contract, b->contract) == 0;
 }
 
 int focal_key_distance(const focal_tuning_key *measured, const focal_tuning_key *asked) {
     if (measured->threads != asked->threads || measured->target_kind != asked->target_kind ||
-        strcmp(measured->contract, asked->contract) != 0)
+        measured->dtype != asked->dtype || strcmp(measured->contract, asked->contract) != 0)
         return -1;
     int sizes = abs((int)measured->elements_log2 - (int)asked->elements_log2);
     int classes = abs((int)measured->classes_log2 - (int)asked->classes_log2);

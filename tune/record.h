@@ -1,5 +1,5 @@
 /* One entry of a tuning file: which kernel a problem gets and how that was found. As a line:
- *     entry <contract> <target> n=<> c=<> i=<> t=<> -> <kernel> task=<> ps=<> ... */
+ *     entry <contract> <target> <dtype> n=<> c=<> i=<> t=<> -> <kernel> task=<> ps=<> ... */
 #ifndef FOCAL_TUNE_RECORD_H
 #define FOCAL_TUNE_RECORD_H
 
@@ -22,6 +22,7 @@
     X(date, 20200101, 99991231)                                                                \
     X(rows, 1, INT64_C(1) << 40) /* what was measured */                                       \
     X(classes, 1, INT64_C(1) << 40)                                                            \
+    X(inner, 1, INT64_C(1) << 40)                                                              \
     X(gamma, 0, 1000000) /* in 1/1000 */
 
 typedef struct focal_record {
@@ -32,7 +33,9 @@ typedef struct focal_record {
 #undef FOCAL_RECORD_FIELD
 } focal_record;
 
-/* NULL, or what is wrong with the line. */
+/* NULL, or what is wrong with the line. focal_record_unknown: nothing, but it speaks of a kind of
+ * target or an element type that this version does not have. */
+extern const char focal_record_unknown[];
 const char *focal_record_parse(focal_record *record, const char *line);
 
 /* As snprintf: the line without a newline. */
@@ -44,7 +47,8 @@ bool focal_key_equal(const focal_tuning_key *a, const focal_tuning_key *b);
  * about the other. */
 int focal_key_distance(const focal_tuning_key *measured, const focal_tuning_key *asked);
 
-/* "dense", "label_i32": the words of target kinds. */
+/* "dense", "label_i32"; "f32". */
 const char *focal_target_word(focal_target_kind kind);
+const char *focal_dtype_word(focal_dtype dtype);
 
 #endif

@@ -261,9 +261,10 @@ static const char *parse_body_line(focal_section *section, const reader *in) {
     bool is_entry = starts(in->line, "entry ");
     if (is_entry) {
         const char *flaw = focal_record_parse(&record, in->line);
-        if (flaw)
+        is_entry = flaw != focal_record_unknown;
+        if (flaw && is_entry)
             return flaw;
-        if (find_record(section, &record.key))
+        if (is_entry && find_record(section, &record.key))
             return "the same key stands twice";
     } else if (!*in->line || !strchr("#abcdefghijklmnopqrstuvwxyz", *in->line) ||
                starts(in->line, "build ")) {

@@ -443,6 +443,7 @@ static void describe(const focal_section *section, const focal_record *record,
     snprintf(entry->build, sizeof entry->build, "%.319s", section->build);
     snprintf(entry->contract, sizeof entry->contract, "%s", key->contract);
     snprintf(entry->target, sizeof entry->target, "%s", focal_target_word(key->target_kind));
+    snprintf(entry->dtype, sizeof entry->dtype, "%s", focal_dtype_word(key->dtype));
     snprintf(entry->kernel, sizeof entry->kernel, "%s", record->kernel);
     entry->refused = entry->section == FOCAL_TUNE_OWN && record_flaw(record);
     entry->has_problem = entry->section == FOCAL_TUNE_OWN && !entry->refused &&

@@ -30,9 +30,9 @@ def section(host: str, build: str, *lines: str) -> str:
 
 def entry(kernel: str, n: int = 11, **values: int) -> str:
     numbers = {"task": 0, "ps": 900, "base": 1000, "mad": 3, "ratio": 9000, "low": 8900, "high": 9100}
-    numbers |= {"rounds": 15, "date": 20261125, "rows": 51, "classes": 80, "gamma": 2000}
+    numbers |= {"rounds": 15, "date": 20261125, "rows": 51, "classes": 80, "inner": 1, "gamma": 2000}
     numbers.update(values)
-    key = f"{kernel.split('__')[0]} dense n={n} c=0 i=0 t=1"
+    key = f"{kernel.split('__')[0]} dense f32 n={n} c=0 i=0 t=1"
     return f"entry {key} -> {kernel} " + " ".join(f"{k}={v}" for k, v in numbers.items())
 
 
@@ -80,9 +80,9 @@ class Run(TuneTest):
         self.assertEqual(lines[-1], f"end {crc:08x}")
         self.assertRegex(
             lines[2],
-            r"^entry focal_f32_sigmoid_dense_both_g2_fast dense n=11 c=0 i=0 t=1 -> "
+            r"^entry focal_f32_sigmoid_dense_both_g2_fast dense f32 n=11 c=0 i=0 t=1 -> "
             r"focal_f32_sigmoid_dense_both_g2_fast__\w+_u\w+ task=0 ps=\d+ base=\d+ mad=\d+ "
-            r"ratio=\d+ low=\d+ high=\d+ rounds=\d+ date=20\d{6} rows=51 classes=80 gamma=2000$",
+            r"ratio=\d+ low=\d+ high=\d+ rounds=\d+ date=20\d{6} rows=51 classes=80 inner=1 gamma=2000$",
         )
         self.assertEqual(self.names() - {"tuning.txt", "tuning.txt.lock"}, set())
 
