@@ -19,16 +19,33 @@ static bool names_row(const char *name, const char *row) {
            isa[2 + length] == '_';
 }
 
+focal_candidate focal_candidate_of(const focal_plan *plan) {
+    if (plan->kernel)
+        return (focal_candidate){plan->kernel->name, plan->isa, plan->kernel, NULL};
+    return (focal_candidate){plan->form->name, plan->isa, NULL, plan->form};
+}
+
+focal_candidate focal_candidate_at(const focal_isa_row *row, size_t index) {
+    const focal_kernel_table *table = row->table;
+    if (!table || index >= table->count + table->form_count)
+        return (focal_candidate){.name = NULL};
+    if (index < table->count)
+        return (focal_candidate){table->kernels[index].name, row, &table->kernels[index], NULL};
+    const focal_form_kernel *form = &table->forms[index - table->count];
+    return (focal_candidate){form->name, row, NULL, form};
+}
+
 focal_candidate focal_candidate_find(const char *name) {
     for (size_t i = 0; i < focal_isa_row_count; i++) {
         const focal_isa_row *row = &focal_isa_rows[i];
-        if (!row->table || !names_row(name, row->name))
+        focal_candidate one = {.name = NULL};
+        if (!names_row(name, row->name))
             continue;
-        for (size_t k = 0; k < row->table->count; k++)
-            if (strcmp(row->table->kernels[k].name, name) == 0)
-                return (focal_candidate){&row->table->kernels[k], row};
+        for (size_t k = 0; (one = focal_candidate_at(row, k)).name; k++)
+            if (strcmp(one.name, name) == 0)
+                return one;
     }
-    return (focal_candidate){NULL, NULL};
+    return (focal_candidate){.name = NULL};
 }
 
 /* Rows without a requirement have no fused multiply-add, and so other bits than all others. */
@@ -47,9 +64,9 @@ static bool above_cap(const focal_isa_row *row) {
 }
 
 const char *focal_candidate_flaw(focal_candidate candidate, focal_candidate standard) {
-    if (!candidate.kernel)
+    if (!candidate.name)
         return "there is no such kernel";
-    if (!same_contract(candidate.kernel->name, standard.kernel->name))
+    if (!same_contract(candidate.name, standard.name))
         return "it computes something else";
     if (!focal_isa_usable(candidate.isa, focal_cpu_host()->features))
         return "its ISA row is not usable here";
@@ -65,11 +82,9 @@ size_t focal_candidates_list(focal_candidate standard, focal_candidate *list, si
     if (count++ < capacity)
         list[0] = standard;
     for (size_t i = 0; i < focal_isa_row_count; i++) {
-        const focal_isa_row *row = &focal_isa_rows[i];
-        for (size_t k = 0; row->table && k < row->table->count; k++) {
-            focal_candidate one = {&row->table->kernels[k], row};
-            if (one.kernel == standard.kernel ||
-                !same_contract(one.kernel->name, standard.kernel->name) ||
+        focal_candidate one;
+        for (size_t k = 0; (one = focal_candidate_at(&focal_isa_rows[i], k)).name; k++) {
+            if (one.name == standard.name || !same_contract(one.name, standard.name) ||
                 focal_candidate_flaw(one, standard))
                 continue;
             if (count++ < capacity)
@@ -88,46 +103,58 @@ static uint32_t log2_floor(uint64_t value) {
 
 bool focal_tuning_key_of(const focal_plan *plan, uint32_t threads, focal_tuning_key *key) {
     const focal_problem *problem = &plan->problem;
-    size_t length = focal_contract_length(plan->kernel->name);
-    if (problem->outer == 0 || problem->classes == 0 || length >= sizeof key->contract)
+    const char *name = focal_candidate_of(plan).name;
+    size_t length = focal_contract_length(name);
+    if (plan->rows == 0 || plan->columns == 0 || length >= sizeof key->contract)
         return false;
     *key = (focal_tuning_key){.target_kind = problem->target_kind,
                               .dtype = problem->dtype,
                               .threads = threads ? threads : 1};
-    memcpy(key->contract, plan->kernel->name, length);
-    key->elements_log2 = log2_floor((uint64_t)(problem->outer * problem->classes));
+    memcpy(key->contract, name, length);
+    key->elements_log2 = log2_floor((uint64_t)plan->rows * plan->columns);
     /* Sigmoid with one target per logit does not see where a row ends. */
-    if (problem->op == FOCAL_SOFTMAX || focal_target_is_label(problem->target_kind))
-        key->classes_log2 = log2_floor((uint64_t)problem->classes);
+    if (problem->op == FOCAL_SOFTMAX || focal_target_is_label(problem->target_kind) ||
+        problem->inner > 1)
+        key->classes_log2 = log2_floor((uint64_t)plan->columns);
+    key->inner_log2 = log2_floor((uint64_t)problem->inner);
     return true;
 }
 
+/* The form kernel of a plan that has another one, for executions with weights, stays the default
+ * row's: all rows that may stand in for each other have the same bits. */
+static void take(focal_plan *plan, focal_candidate candidate, const char *reason) {
+    if (candidate.kernel)
+        plan->kernel = candidate.kernel;
+    else
+        plan->form = candidate.form;
+    plan->isa = candidate.isa;
+    plan->isa_reason = reason;
+}
+
 static focal_status pin(focal_plan *plan, const focal_options *options, focal_error *error) {
-    focal_candidate standard = {plan->kernel, plan->isa};
+    focal_candidate standard = focal_candidate_of(plan);
     focal_candidate pinned = focal_candidate_find(options->kernel);
     const char *flaw = NULL;
     /* A pin goes above the cap, as that of a row does, and to the row of other bits. */
-    if (!pinned.kernel || !same_contract(options->kernel, standard.kernel->name))
+    if (!pinned.name || !same_contract(options->kernel, standard.name))
         flaw = focal_candidate_flaw(pinned, standard);
     else if (!focal_isa_usable(pinned.isa, focal_cpu_host()->features))
         flaw = "its ISA row is not usable here";
     else if (options->isa && strcmp(options->isa, pinned.isa->name) != 0)
         flaw = "the options pin another ISA row";
-    else if (options->unroll && options->unroll != pinned.kernel->unroll)
+    else if (options->unroll && pinned.kernel && options->unroll != pinned.kernel->unroll)
         flaw = "the options pin another unroll";
     if (flaw)
         return focal_fail(error, FOCAL_E_UNSUPPORTED, "kernel", -1, "\"%.95s\": %s",
                           options->kernel, flaw);
-    plan->kernel = pinned.kernel;
-    plan->isa = pinned.isa;
-    plan->isa_reason = "pinned";
+    take(plan, pinned, "pinned");
     return FOCAL_OK;
 }
 
 focal_status focal_plan_choose(focal_plan *plan, const focal_options *options,
                                focal_error *error) {
     focal_tuning_key key;
-    focal_candidate standard = {plan->kernel, plan->isa}, found;
+    focal_candidate standard = focal_candidate_of(plan), found;
     if (options->kernel)
         return pin(plan, options, error);
     if (options->isa || options->unroll || options->tune_flags & FOCAL_TUNE_OFF)
@@ -136,9 +163,7 @@ focal_status focal_plan_choose(focal_plan *plan, const focal_options *options,
     if (focal_tuning_key_of(plan, options->threads, &key) &&
         focal_tuning_find(&key, standard, &found, &plan->tuning) &&
         !focal_candidate_flaw(found, standard)) {
-        plan->kernel = found.kernel;
-        plan->isa = found.isa;
-        plan->isa_reason = "tuned";
+        take(plan, found, "tuned");
     } else {
         plan->tuning = (focal_tuning){.date = 0};
     }

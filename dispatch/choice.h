@@ -12,15 +12,24 @@
 #include "kernel.h"
 #include "plan.h"
 
+/* A kernel, or for problems that need one a form kernel; the other one is NULL. */
 typedef struct focal_candidate {
-    const focal_kernel *kernel;
+    const char *name; /* NULL: there is none */
     const focal_isa_row *isa;
+    const focal_kernel *kernel;
+    const focal_form_kernel *form;
 } focal_candidate;
 
 /* Length of the contract in a kernel's name: what stands left of "__". */
 size_t focal_contract_length(const char *name);
 
-/* The kernel of that name among the rows of this build; kernel NULL if there is none. */
+/* What a plan computes with. */
+focal_candidate focal_candidate_of(const focal_plan *plan);
+
+/* Candidate `index` of a row: its kernels, then its form kernels; without a name after the last. */
+focal_candidate focal_candidate_at(const focal_isa_row *row, size_t index);
+
+/* The kernel of that name among the rows of this build. */
 focal_candidate focal_candidate_find(const char *name);
 
 /* NULL if `candidate` may stand in for `standard` on this host under the cap in force: the same

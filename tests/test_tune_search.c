@@ -68,6 +68,28 @@ static void test_every_kind(void) {
     CHECK(entries() > 40);
 }
 
+/* Problems of the form kernels, of other element types and layouts. */
+static void test_forms(void) {
+    static const focal_dtype dtypes[] = {FOCAL_F32, FOCAL_F64, FOCAL_F16, FOCAL_BF16};
+    focal_tune_settings settings;
+    focal_tune_settings_init(&settings);
+    settings.budget_ms = 200.0;
+    for (int number = 0; number < 16; number++) {
+        focal_problem problem = problem_of(
+            FOCAL_SIGMOID, number & 4 ? FOCAL_TARGET_LABEL_I32 : FOCAL_TARGET_DENSE, 4, 6, 2.0);
+        focal_tune_result result = FOCAL_TUNE_RESULT_INIT;
+        focal_error error = FOCAL_ERROR_INIT;
+        problem.dtype = dtypes[number % 4];
+        problem.inner = number & 8 ? 50 : 1;
+        problem.smoothing = number & 8 ? 0.1 : 0.0;
+        problem.outputs |= number & 4 ? (uint32_t)FOCAL_OUTPUT_HESSIAN : 0;
+        CHECK_STATUS(focal_tune_run(&problem, NULL, &settings, &result, &error), FOCAL_OK);
+        CHECK_TEXT(error.message, "");
+        if (result.decided)
+            CHECK_CASE(is_tuned(&problem, result.kernel), "%d: %s", number, result.kernel);
+    }
+}
+
 static void test_record(void) {
     const focal_problem problem = dense(50, 80, FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_GRADIENT);
     focal_tune_result result = FOCAL_TUNE_RESULT_INIT;
@@ -229,7 +251,7 @@ static void test_recovery(void) {
     focal_candidate list[64];
     size_t size, count = focal_candidates_list(
                      focal_contract_standard("focal_f32_sigmoid_dense_both_g2_fast"), list, 64);
-    const char *worst = list[count - 1].kernel->name;
+    const char *worst = list[count - 1].name;
     if (list[count - 1].isa == list[0].isa)
         return;
     focal_record record = tune_record("focal_f32_sigmoid_dense_both_g2_fast",
@@ -285,6 +307,7 @@ int main(int argc, char **argv) {
     test_cap();
     test_refusals();
     test_every_kind();
+    test_forms();
     test_record();
     test_stop();
     test_budget();

@@ -64,7 +64,7 @@ static const char contract[] = "focal_f32_sigmoid_dense_both_g2_fast";
 static const char *kernel_of(int last) {
     focal_candidate list[64];
     size_t count = focal_candidates_list(focal_contract_standard(contract), list, 64);
-    return list[last ? count - 1 : 0].kernel->name;
+    return list[last ? count - 1 : 0].name;
 }
 
 /* The text of an own section with one entry for n logits of 2^n, and of two foreign ones. */

@@ -17,6 +17,7 @@ static inline focal_record tune_record(const char *contract, focal_target_kind t
                                        const char *kernel, uint32_t n, uint32_t c,
                                        uint32_t threads) {
     focal_record record = {.key = {.target_kind = target,
+                                   .dtype = FOCAL_F32,
                                    .elements_log2 = n,
                                    .classes_log2 = c,
                                    .threads = threads},
@@ -64,23 +65,24 @@ static inline size_t tune_fill(focal_sections *sections,
     const focal_isa_row *row = focal_isa_choose(NULL);
     focal_section *section = tune_own_section(sections);
     size_t made = 0;
-    for (size_t i = 0; i < row->table->count; i++) {
-        const focal_kernel *kernel = &row->table->kernels[i];
+    focal_candidate standard;
+    for (size_t i = 0; (standard = focal_candidate_at(row, i)).name; i++) {
+        const focal_kernel *kernel = standard.kernel;
         focal_candidate list[64];
         focal_tuning_key key = {.threads = 1};
-        memcpy(key.contract, kernel->name, focal_contract_length(kernel->name));
-        if (focal_contract_standard(key.contract).kernel != kernel)
+        memcpy(key.contract, standard.name, focal_contract_length(standard.name));
+        if (focal_contract_standard(key.contract).name != standard.name)
             continue;
-        size_t count = focal_candidates_list((focal_candidate){kernel, row}, list, 64);
+        size_t count = focal_candidates_list(standard, list, 64);
         for (int target = 0; target <= FOCAL_TARGET_LABEL_I64; target++)
             for (size_t n = 0; n < 9; n++) {
                 focal_candidate one = list[choose(list, count, made)];
-                focal_record record =
-                    tune_record(key.contract, (focal_target_kind)target, one.kernel->name,
-                                sizes[n / 3], classes[n % 3], 1);
+                focal_record record = tune_record(key.contract, (focal_target_kind)target,
+                                                  one.name, sizes[n / 3], classes[n % 3], 1);
                 int per_logit =
                     target == FOCAL_TARGET_DENSE || target == FOCAL_TARGET_BINARY_U8;
-                int fits = kernel->target == KERNEL_DENSE    ? target == FOCAL_TARGET_DENSE
+                int fits = !kernel                           ? 1
+                           : kernel->target == KERNEL_DENSE  ? target == FOCAL_TARGET_DENSE
                            : kernel->target == KERNEL_BINARY ? target != FOCAL_TARGET_DENSE
                                                              : !per_logit;
                 if (!fits || (per_logit && n % 3 != 0))

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "choice.h"
 #include "cpu.h"
 #include "isa.h"
 #include "sections.h"
@@ -51,9 +52,9 @@ const char *focal_host_line(void) {
 static uint32_t kernels_crc(void) {
     uint32_t crc = 0;
     for (size_t i = 0; i < focal_isa_row_count; i++) {
-        const focal_kernel_table *table = focal_isa_rows[i].table;
-        for (size_t k = 0; table && k < table->count; k++)
-            crc = focal_crc32(crc, table->kernels[k].name, strlen(table->kernels[k].name) + 1);
+        focal_candidate one;
+        for (size_t k = 0; (one = focal_candidate_at(&focal_isa_rows[i], k)).name; k++)
+            crc = focal_crc32(crc, one.name, strlen(one.name) + 1);
     }
     return crc;
 }

@@ -12,31 +12,41 @@ static const double rewarm_ns = 1e6;
  * round shifts them anew, by lines, so that no choice rests on one placement. */
 enum { LINE = 64, PAGE = 4096 };
 
-enum { LOGITS, TARGETS, GRADIENT, LOSS, ROW_LOSS, MATRICES, WORKSPACE = MATRICES };
+enum { LOGITS, TARGETS, GRADIENT, HESSIAN, TARGET_GRADIENT, LOSS, ROW_LOSS, MATRICES };
+enum { WORKSPACE = MATRICES };
 
-static size_t matrix(const focal_problem *problem, int64_t stride) {
-    return (size_t)((problem->outer - 1) * stride + problem->classes);
+static size_t matrix(const focal_plan *plan, const focal_layout *layout, size_t columns) {
+    return focal_layout_place(layout, plan->rows - 1, columns - 1) + 1;
 }
 
-static void buffer_sizes(const focal_problem *problem, size_t bytes[MATRICES]) {
-    size_t target = focal_target_size(problem->target_kind);
-    size_t rows = (size_t)problem->outer;
-    bytes[LOGITS] = sizeof(float) * matrix(problem, problem->logits_stride);
-    bytes[TARGETS] = target * (focal_target_is_label(problem->target_kind)
-                                   ? rows
-                                   : matrix(problem, problem->targets_stride));
-    bytes[GRADIENT] = problem->outputs & FOCAL_OUTPUT_GRADIENT
-                          ? sizeof(float) * matrix(problem, problem->gradient_stride)
-                          : 0;
-    bytes[LOSS] = problem->outputs & FOCAL_OUTPUT_LOSS
-                      ? sizeof(float) * matrix(problem, problem->loss_stride)
+static size_t target_count(const focal_plan *plan) {
+    if (plan->problem.form == FOCAL_FORM_MATCH)
+        return plan->columns;
+    if (focal_target_is_label(plan->problem.target_kind))
+        return plan->rows;
+    return matrix(plan, &plan->targets, plan->columns);
+}
+
+static void buffer_sizes(const focal_plan *plan, size_t bytes[MATRICES]) {
+    const uint32_t outputs = plan->problem.outputs;
+    size_t classes = (size_t)plan->problem.classes;
+    size_t gradient = plan->gradient_size * matrix(plan, &plan->gradient, classes);
+    bytes[LOGITS] = plan->logits_size * matrix(plan, &plan->logits, classes);
+    bytes[TARGETS] = plan->targets_size * target_count(plan);
+    bytes[GRADIENT] = outputs & FOCAL_OUTPUT_GRADIENT ? gradient : 0;
+    bytes[HESSIAN] = outputs & FOCAL_OUTPUT_HESSIAN ? gradient : 0;
+    bytes[TARGET_GRADIENT] = outputs & FOCAL_OUTPUT_TARGET_GRADIENT
+                                 ? plan->gradient_size * matrix(plan, &plan->targets, classes)
+                                 : 0;
+    bytes[LOSS] = outputs & FOCAL_OUTPUT_LOSS
+                      ? plan->loss_size * matrix(plan, &plan->loss, plan->columns)
                       : 0;
-    bytes[ROW_LOSS] = problem->outputs & FOCAL_OUTPUT_ROW_LOSS ? sizeof(float) * rows : 0;
+    bytes[ROW_LOSS] = outputs & FOCAL_OUTPUT_ROW_LOSS ? plan->loss_size * plan->rows : 0;
 }
 
-size_t focal_trial_bytes(const focal_problem *problem) {
+size_t focal_trial_bytes(const focal_plan *plan) {
     size_t bytes[MATRICES], sum = 0;
-    buffer_sizes(problem, bytes);
+    buffer_sizes(plan, bytes);
     for (int i = 0; i < MATRICES; i++)
         if (__builtin_add_overflow(sum, bytes[i], &sum))
             return SIZE_MAX;
@@ -48,21 +58,44 @@ static uint32_t scatter(size_t i) {
     return (uint32_t)i * UINT32_C(2654435761);
 }
 
-/* Logits between -8 and 8. Kernels have no branch on data: what the values are is all one, if no
- * result is subnormal. */
-static void fill_logits(float *logits, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        logits[i] = (float)(scatter(i) >> 16) * 0x1p-12F - 8.0F;
+/* A number of that type at element i; binary16 and bfloat16 by their bits: 1, -1, 0 and some others,
+ * all of them normal. */
+static void put_number(void *array, size_t i, focal_dtype dtype, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    switch (dtype) {
+    case FOCAL_F64:
+        ((double *)array)[i] = (double)value;
+        break;
+    case FOCAL_BF16:
+        ((uint16_t *)array)[i] = (uint16_t)(bits >> 16);
+        break;
+    case FOCAL_F16: /* the exponent's bias is 15 instead of 127; |value| is 2^-12 to 8, or 0 */
+        ((uint16_t *)array)[i] =
+            value == 0.0F ? 0
+                          : (uint16_t)((bits >> 16 & 0x8000) |
+                                       (((bits & 0x7fffffff) >> 13) - ((127 - 15) << 10)));
+        break;
+    default:
+        ((float *)array)[i] = value;
+        break;
+    }
 }
 
-static void fill_targets(void *targets, const focal_problem *problem, size_t bytes) {
-    size_t count = bytes / focal_target_size(problem->target_kind);
+/* Logits between -8 and 8. Kernels have no branch on data: what the values are is all one, if no
+ * result is subnormal. */
+static void fill_logits(void *logits, focal_dtype dtype, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        put_number(logits, i, dtype, (float)(scatter(i) >> 16) * 0x1p-12F - 8.0F);
+}
+
+static void fill_targets(void *targets, const focal_problem *problem, size_t count) {
     uint32_t classes = (uint32_t)problem->classes;
     for (size_t i = 0; i < count; i++) {
         uint32_t label = (scatter(i) >> 8) % classes, one = scatter(i) >> 25 == 0;
         switch (problem->target_kind) {
         case FOCAL_TARGET_DENSE:
-            ((float *)targets)[i] = (float)one;
+            put_number(targets, i, problem->targets_dtype, (float)one);
             break;
         case FOCAL_TARGET_BINARY_U8:
             ((uint8_t *)targets)[i] = (uint8_t)one;
@@ -80,10 +113,11 @@ static void fill_targets(void *targets, const focal_problem *problem, size_t byt
     }
 }
 
-bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem) {
+bool focal_trial_data_make(focal_trial_data *data, const focal_plan *plan) {
+    static const double one = 1.0;
     size_t bytes[MATRICES];
     *data = (focal_trial_data){.memory = {NULL}};
-    buffer_sizes(problem, bytes);
+    buffer_sizes(plan, bytes);
     for (int i = 0; i < MATRICES; i++) {
         if (bytes[i] == 0)
             continue;
@@ -95,9 +129,10 @@ bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem)
         }
         memset(data->memory[i], 0, bytes[i]);
     }
-    fill_logits(data->memory[LOGITS], bytes[LOGITS] / sizeof(float));
-    fill_targets(data->memory[TARGETS], problem, bytes[TARGETS]);
+    fill_logits(data->memory[LOGITS], plan->problem.dtype, bytes[LOGITS] / plan->logits_size);
+    fill_targets(data->memory[TARGETS], &plan->problem, bytes[TARGETS] / plan->targets_size);
     focal_buffers_init(&data->buffers);
+    data->buffers.normalizer = &one;
     return true;
 }
 
@@ -116,6 +151,8 @@ static void place(focal_trial_data *data, uint64_t *random) {
     data->buffers.logits = at[LOGITS];
     data->buffers.targets = at[TARGETS];
     data->buffers.gradient = at[GRADIENT];
+    data->buffers.hessian = at[HESSIAN];
+    data->buffers.target_gradient = at[TARGET_GRADIENT];
     data->buffers.loss = at[LOSS];
     data->buffers.row_loss = at[ROW_LOSS];
 }

@@ -15,14 +15,13 @@
 /* Synthetic inputs and the outputs of one problem. */
 typedef struct focal_trial_data {
     focal_buffers buffers;
-    void *memory[6];
+    void *memory[8];
 } focal_trial_data;
 
 /* Bytes of all buffers; SIZE_MAX if they cannot be counted. */
-size_t focal_trial_bytes(const focal_problem *problem);
+size_t focal_trial_bytes(const focal_plan *plan);
 
-/* The problem must have passed focal_plan_create: its strides are filled in. */
-bool focal_trial_data_make(focal_trial_data *data, const focal_problem *problem);
+bool focal_trial_data_make(focal_trial_data *data, const focal_plan *plan);
 bool focal_trial_workspace_make(focal_trial_data *data, size_t bytes);
 void focal_trial_data_free(focal_trial_data *data);
 

@@ -27,6 +27,8 @@ bool focal_record_problem(const focal_record *record, focal_problem *problem) {
     problem->tier = public_tier(kernel->tier);
     problem->outer = record->rows;
     problem->classes = record->classes;
+    problem->inner = record->inner;
+    problem->dtype = record->key.dtype;
     problem->gamma = 1e-3 * (double)record->gamma;
     problem->alpha_mode = FOCAL_ALPHA_SCALAR;
     problem->alpha = 0.25;
@@ -40,6 +42,6 @@ bool focal_record_problem(const focal_record *record, focal_problem *problem) {
 void focal_record_describe(focal_record *record, const focal_problem *problem) {
     record->rows = problem->outer;
     record->classes = problem->classes;
-    record->inner = 1;
+    record->inner = problem->inner;
     record->gamma = (int64_t)lround(1000.0 * problem->gamma);
 }

@@ -5,7 +5,8 @@
 
 #include "record.h"
 
-/* The problem of a record; false if this build has no such contract. */
+/* The problem of a record; false if this build has no such contract, or one of a form kernel, of
+ * which a record does not know enough. */
 bool focal_record_problem(const focal_record *record, focal_problem *problem);
 
 /* Its shape and gamma, into the record. */

@@ -15,14 +15,13 @@ static const char *const target_words[] = {
 };
 enum { TARGETS = sizeof target_words / sizeof target_words[0] };
 
-static const char *const dtype_words[] = {[FOCAL_F32] = "f32"};
+#define DTYPE_WORD(name, value, text, bytes) [value] = (text),
+static const char *const dtype_words[] = {[FOCAL_DTYPE_DEFAULT] = "",
+                                          FOCAL_DTYPE_LIST(DTYPE_WORD)};
+#undef DTYPE_WORD
 enum { DTYPES = sizeof dtype_words / sizeof dtype_words[0] };
 
 const char focal_record_unknown[] = "an unknown kind of target or element type";
-
-const char *focal_dtype_word(focal_dtype dtype) {
-    return dtype_words[dtype];
-}
 
 const char *focal_target_word(focal_target_kind kind) {
     return target_words[kind];
@@ -117,10 +116,9 @@ int focal_record_print(const focal_record *record, char *text, size_t capacity) 
 #define FORMAT(field, least, most) " " #field "=%" PRId64
                     FOCAL_RECORD_NUMBERS(FORMAT),
 #undef FORMAT
-                    key->contract, focal_target_word(key->target_kind),
-                    focal_dtype_word(key->dtype), (unsigned)key->elements_log2,
-                    (unsigned)key->classes_log2, (unsigned)key->inner_log2,
-                    (unsigned)key->threads,
+                    key->contract, focal_target_word(key->target_kind), dtype_words[key->dtype],
+                    (unsigned)key->elements_log2, (unsigned)key->classes_log2,
+                    (unsigned)key->inner_log2, (unsigned)key->threads,
                     record->kernel
 #define ARGUMENT(field, least, most) , record->field
                         FOCAL_RECORD_NUMBERS(ARGUMENT)

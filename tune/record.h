@@ -47,8 +47,7 @@ bool focal_key_equal(const focal_tuning_key *a, const focal_tuning_key *b);
  * about the other. */
 int focal_key_distance(const focal_tuning_key *measured, const focal_tuning_key *asked);
 
-/* "dense", "label_i32"; "f32". */
+/* "dense", "label_i32". */
 const char *focal_target_word(focal_target_kind kind);
-const char *focal_dtype_word(focal_dtype dtype);
 
 #endif

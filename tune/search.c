@@ -35,11 +35,15 @@ typedef struct search {
     focal_error *error;
 } search;
 
+static double elements(const focal_problem *problem) {
+    return (double)problem->outer * (double)problem->classes * (double)problem->inner;
+}
+
 /* ---- Plans of the contenders ---------------------------------------------------------------- */
 
 static focal_status make_plan(search *s, const focal_problem *problem, focal_contender *one) {
     focal_options options = s->options;
-    options.kernel = one->candidate.kernel->name;
+    options.kernel = one->candidate.name;
     options.grain = 0;
     focal_status status = focal_plan_create(&one->plan, problem, &options, s->error);
     if (status == FOCAL_OK)
@@ -50,7 +54,7 @@ static focal_status make_plan(search *s, const focal_problem *problem, focal_con
 static focal_contender *add_contender(search *s, focal_candidate candidate, uint64_t task) {
     focal_trial *trial = &s->trial;
     for (size_t i = 0; i < trial->count; i++)
-        if (trial->contenders[i].candidate.kernel == candidate.kernel &&
+        if (trial->contenders[i].candidate.name == candidate.name &&
             trial->contenders[i].task_elements == task)
             return &trial->contenders[i];
     if (trial->count == FOCAL_TRIAL_CONTENDERS)
@@ -77,16 +81,16 @@ static void destroy_plans(search *s) {
     }
 }
 
-/* Data for the problem, and a plan for each contender that is left. */
+/* A plan for each contender that is left, and data for them. */
 static focal_status set_up(search *s, const focal_problem *problem) {
-    if (!focal_trial_data_make(&s->trial.data, problem))
-        return focal_fail(s->error, FOCAL_E_MEMORY, "max_bytes", -1, "%zu bytes not available",
-                          focal_trial_bytes(problem));
     focal_status status = make_plans(s, problem);
-    if (status == FOCAL_OK &&
-        !focal_trial_workspace_make(&s->trial.data,
-                                    focal_plan_workspace_size(s->trial.contenders[0].plan)))
-        status = focal_fail(s->error, FOCAL_E_MEMORY, "workspace", -1, "not enough memory");
+    if (status != FOCAL_OK)
+        return status;
+    const focal_plan *standard = s->trial.contenders[0].plan;
+    if (!focal_trial_data_make(&s->trial.data, standard) ||
+        !focal_trial_workspace_make(&s->trial.data, focal_plan_workspace_size(standard)))
+        status = focal_fail(s->error, FOCAL_E_MEMORY, "max_bytes", -1,
+                            "%zu bytes not available", focal_trial_bytes(standard));
     return status;
 }
 
@@ -102,7 +106,7 @@ static focal_status screen(search *s) {
     focal_trial *trial = &s->trial;
     focal_problem part = s->problem;
     double times[FOCAL_TRIAL_CONTENDERS], fastest = HUGE_VAL;
-    int64_t rows = SCREEN_ELEMENTS / part.classes;
+    int64_t rows = SCREEN_ELEMENTS / part.classes / part.inner;
     if (part.outer > rows)
         part.outer = rows > 0 ? rows : 1;
     focal_status status = set_up(s, &part);
@@ -151,11 +155,11 @@ static void keep_only(focal_trial *trial, size_t index) {
 /* Several threads: the best kernel again with tasks of other sizes. */
 static focal_status race_tasks(search *s, size_t best) {
     focal_trial *trial = &s->trial;
-    uint64_t elements = (uint64_t)(s->problem.outer * s->problem.classes);
+    uint64_t logits = (uint64_t)elements(&s->problem);
     keep_only(trial, best);
     /* Every thread shall have work: what is best when only one has would be best on a busy host. */
     for (size_t i = 0; i < sizeof task_sizes / sizeof task_sizes[0]; i++)
-        if (task_sizes[i] * trial->settings->threads <= elements)
+        if (task_sizes[i] * trial->settings->threads <= logits)
             add_contender(s, trial->contenders[best].candidate, task_sizes[i]);
     focal_status status = make_plans(s, &s->problem);
     if (status == FOCAL_OK)
@@ -188,8 +192,8 @@ static void fill_result(const search *s, size_t winner, size_t rounds,
     const focal_contender *standard = &s->trial.contenders[0];
     const focal_contender *one = &s->trial.contenders[winner];
     focal_summary ratio = focal_paired_ratio(one->samples, standard->samples, rounds);
-    double logits = (double)(s->problem.outer * s->problem.classes);
-    strcpy(result->kernel, one->candidate.kernel->name);
+    double logits = elements(&s->problem);
+    strcpy(result->kernel, one->candidate.name);
     result->task_elements = one->task_elements;
     result->rounds = (uint32_t)rounds;
     result->decided = 1;
@@ -217,7 +221,7 @@ static focal_status record_result(const search *s, size_t winner,
                                   const focal_tune_result *result) {
     const focal_contender *one = &s->trial.contenders[winner];
     focal_summary time = focal_summarize(one->samples, result->rounds);
-    double logits = (double)(s->problem.outer * s->problem.classes);
+    double logits = elements(&s->problem);
     focal_record record = {.key = s->key};
     strcpy(record.kernel, result->kernel);
     record.task = (int64_t)one->task_elements;
@@ -305,7 +309,7 @@ static focal_status race(search *s, focal_tune_result *result, double budget_ms)
 /* The plan as it is made now against the default. */
 static focal_status compare(search *s, const focal_plan *now, focal_tune_result *result) {
     focal_trial *trial = &s->trial;
-    focal_candidate chosen = {now->kernel, now->isa};
+    focal_candidate chosen = focal_candidate_of(now);
     focal_contender *one = add_contender(s, chosen, now->tuning.task_elements);
     size_t index = (size_t)(one - trial->contenders);
     focal_status status = set_up(s, &s->problem);
@@ -340,14 +344,14 @@ static focal_status check_settings(const focal_tune_settings *settings, focal_er
 }
 
 /* Takes rows away until the data fits. */
-static focal_status fit_memory(search *s, size_t max_bytes) {
+static focal_status fit_memory(search *s, const focal_plan *standard, size_t max_bytes) {
     size_t most = max_bytes ? max_bytes : default_max_bytes;
-    while (focal_trial_bytes(&s->problem) > most && s->problem.outer > 1)
+    size_t bytes = focal_trial_bytes(standard);
+    for (; bytes > most && s->problem.outer > 1; bytes /= 2)
         s->problem.outer = (s->problem.outer + 1) / 2;
-    if (focal_trial_bytes(&s->problem) > most)
+    if (bytes > most)
         return focal_fail(s->error, FOCAL_E_MEMORY, "max_bytes", -1,
-                          "one row needs %zu bytes, %zu are allowed",
-                          focal_trial_bytes(&s->problem), most);
+                          "one row needs %zu bytes, %zu are allowed", bytes, most);
     return FOCAL_OK;
 }
 
@@ -365,11 +369,14 @@ static focal_status run(search *s, const focal_problem *problem, focal_tune_resu
         status =
             focal_fail(s->error, FOCAL_E_VALUE, "outer", -1, "there is nothing to measure");
     if (status == FOCAL_OK) {
-        focal_candidate first = {standard->kernel, standard->isa};
+        focal_candidate first = focal_candidate_of(standard);
         s->problem = standard->problem;
-        strcpy(result->default_kernel, first.kernel->name);
-        strcpy(result->kernel, first.kernel->name);
-        status = fit_memory(s, settings->max_bytes);
+        /* The one field that may not be said again where the plan has filled it in. */
+        if (s->problem.target_kind != FOCAL_TARGET_DENSE)
+            s->problem.targets_dtype = FOCAL_DTYPE_DEFAULT;
+        strcpy(result->default_kernel, first.name);
+        strcpy(result->kernel, first.name);
+        status = fit_memory(s, standard, settings->max_bytes);
         add_contender(s, first, 0);
         if (status == FOCAL_OK && !now)
             status = list_contenders(s, first);

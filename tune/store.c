@@ -42,18 +42,17 @@ static focal_section *own_section(const focal_sections *sections) {
 focal_candidate focal_contract_standard(const char *contract) {
     const focal_isa_row *row = focal_isa_choose(NULL);
     size_t length = strlen(contract);
-    for (size_t i = 0; i < row->table->count; i++) {
-        const focal_kernel *kernel = &row->table->kernels[i];
-        if (focal_contract_length(kernel->name) == length &&
-            memcmp(kernel->name, contract, length) == 0)
-            return (focal_candidate){kernel, row};
-    }
-    return (focal_candidate){NULL, NULL};
+    focal_candidate one;
+    for (size_t i = 0; (one = focal_candidate_at(row, i)).name; i++)
+        if (focal_contract_length(one.name) == length &&
+            memcmp(one.name, contract, length) == 0)
+            break;
+    return one;
 }
 
 static const char *record_flaw(const focal_record *record) {
     focal_candidate standard = focal_contract_standard(record->key.contract);
-    if (!standard.kernel)
+    if (!standard.name)
         return "there is no such contract";
     return focal_candidate_flaw(focal_candidate_find(record->kernel), standard);
 }
@@ -443,7 +442,7 @@ static void describe(const focal_section *section, const focal_record *record,
     snprintf(entry->build, sizeof entry->build, "%.319s", section->build);
     snprintf(entry->contract, sizeof entry->contract, "%s", key->contract);
     snprintf(entry->target, sizeof entry->target, "%s", focal_target_word(key->target_kind));
-    snprintf(entry->dtype, sizeof entry->dtype, "%s", focal_dtype_word(key->dtype));
+    snprintf(entry->dtype, sizeof entry->dtype, "%s", focal_dtype_name(key->dtype));
     snprintf(entry->kernel, sizeof entry->kernel, "%s", record->kernel);
     entry->refused = entry->section == FOCAL_TUNE_OWN && record_flaw(record);
     entry->has_problem = entry->section == FOCAL_TUNE_OWN && !entry->refused &&

@@ -11,7 +11,7 @@ bool focal_store_get(const focal_tuning_key *key, focal_record *record);
 /* Adds or replaces, to be saved later; false: no memory. */
 bool focal_store_put(const focal_record *record);
 
-/* The kernel that plans get without tuning for a contract; kernel NULL if there is none. */
+/* What plans get without tuning for a contract; no name if there is none. */
 focal_candidate focal_contract_standard(const char *contract);
 
 #endif
