@@ -153,8 +153,11 @@ focal_status focal_buffers_check_apart(const focal_plan *plan, const focal_buffe
     size_t other_count = list_views(other_plan, other_buffers, others);
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < other_count; j++)
-            if ((views[i].output || others[j].output) && overlap(&views[i], &others[j]))
-                return focal_fail(error, FOCAL_E_OVERLAP, views[i].field, -1,
-                                  "overlaps %s of another level", others[j].field);
+            if ((views[i].output || others[j].output) && overlap(&views[i], &others[j])) {
+                const buffer_view *output = views[i].output ? &views[i] : &others[j];
+                const buffer_view *touched = views[i].output ? &others[j] : &views[i];
+                return focal_fail(error, FOCAL_E_OVERLAP, output->field, -1,
+                                  "overlaps %s of another level", touched->field);
+            }
     return FOCAL_OK;
 }
