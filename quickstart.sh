@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh checkout to numbers: installs what is missing, builds, evaluates the sample,
-# compares the instruction sets of this CPU.
+# compares the instruction sets of this CPU, tunes a few workloads.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=tools/setup.sh
@@ -11,8 +11,8 @@ usage() {
 usage: ./quickstart.sh [--no-install]
 
 Installs what is missing (Debian and Ubuntu, as root or by sudo), builds a release of libfocal
-into build/, evaluates the focal loss of the sample in examples/digits, and compares the
-instruction sets of this CPU. Takes about a minute.
+into build/, evaluates the focal loss of the sample in examples/digits, compares the instruction
+sets of this CPU, and tunes some workloads for this host. Takes about a minute.
 
   --no-install   install nothing: say what is missing, and stop if something is
 END
@@ -69,7 +69,7 @@ print(*[row["name"] for row in json.load(sys.stdin)["isa_rows"] if row["usable"]
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-say "1/5 looking for a compiler, Meson, Ninja, SLEEF and hyperfine"
+say "1/6 looking for a compiler, Meson, Ninja, SLEEF and hyperfine"
 look_for_needs
 if [ ${#packages[@]} -gt 0 ] && [ -n "$install" ] && has_apt; then
     install_packages "${packages[@]}"
@@ -84,7 +84,7 @@ fi
 meson_is_new_enough || die "Meson $(meson --version) is too old: $meson_minimum or later is needed"
 say "everything is there"
 
-say "2/5 building a release into build/"
+say "2/6 building a release into build/"
 build_release() {
     [ -f build/build.ninja ] || meson setup build --buildtype=release -Dtests=false || return
     meson compile -C build
@@ -92,10 +92,10 @@ build_release() {
 build_release >"$log" 2>&1 || { cat "$log" >&2 && die "the build failed, see above"; }
 grep '^\[' "$log" | tail -n 1 || echo 'nothing to do: build/ is up to date'
 
-say "3/5 what libfocal sees of this machine"
+say "3/6 what libfocal sees of this machine"
 run_shown build/cli/focal info
 
-say "4/5 the focal loss of the sample (899 rows of 10 logits; examples/digits/README.md)"
+say "4/6 the focal loss of the sample (899 rows of 10 logits; examples/digits/README.md)"
 run_shown build/cli/focal eval --logits examples/digits/sigmoid_logits.npy \
     --targets examples/digits/targets.npy --activation sigmoid --gamma 2 --alpha 0.25
 run_shown build/cli/focal eval --logits examples/digits/softmax_logits.npy \
@@ -103,7 +103,7 @@ run_shown build/cli/focal eval --logits examples/digits/softmax_logits.npy \
 echo
 echo "The exact sums, computed in 100 digits: 171.0218414363952 and 64.09645560621644."
 
-say "5/5 the instruction sets of this CPU, on the sample repeated 500 times (4.5 million logits)"
+say "5/6 the instruction sets of this CPU, on the sample repeated 500 times (4.5 million logits)"
 read -r -a rows <<<"$(usable_rows)"
 run_shown python3 examples/digits/repeat_sample.py --copies 500 build/digits_500
 setting=(--activation sigmoid --gamma 2 --alpha 0.25 --threads 1)
@@ -143,10 +143,23 @@ cat <<'END'
 
 Every row but "scalar" has fused multiply-add and gives the same bits; "scalar" is the portable
 one for other processors. docs/numerics.md says what is promised.
+END
+
+say "6/6 which kernels and tasks are best on this host (some workloads, on one thread and on all CPUs)"
+threads=1
+! build/cli/focal info | grep -q '^OpenMP  *yes' || threads=1,0
+run_shown build/cli/focal tune run --case retinanet,softmax1000,gbdt,llm --threads "$threads" --budget 10s \
+    --out build/tuning.txt --all
+cat <<'END'
+
+Where the winner is "the same", the default was right. A tuning file changes speed and never a bit.
+"focal tune run" without --case and --out measures all usual shapes in half a minute, and keeps the
+result where every program with libfocal finds it.
 
 Read next:
   README.md          a complete C program, and what is here
   docs/tutorial.md   from one loss to a training step
   docs/cli.md        the focal command
+  docs/tuning.md     what tuning does, its file
   ./test.sh          runs every test, on every instruction set
 END

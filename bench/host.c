@@ -87,22 +87,22 @@ static void set_library(bench_card *card) {
 }
 
 /* The cycle's length is taken again in every round; this is for people. */
-static void set_clock(bench_card *card, bench_clock clock) {
+static void set_clock(bench_card *card, focal_clock clock) {
     enum { TRIES = 15 };
-    bench_timer timer;
+    focal_timer timer;
     double cycles[TRIES];
-    bench_timer_init(&timer, clock);
+    focal_timer_init(&timer, clock);
     bench_card_set(card, BENCH_CARD_CLOCK, "%s, steps of %.0f ns, a reading costs %.0f ns",
-                   clock == BENCH_CLOCK_CPU ? "cpu time" : "wall time", timer.resolution_ns,
+                   clock == FOCAL_CLOCK_CPU ? "cpu time" : "wall time", timer.resolution_ns,
                    timer.overhead_ns);
     for (size_t i = 0; i < TRIES; i++) {
-        double start = bench_timer_now(&timer);
-        if (!bench_chain())
+        double start = focal_timer_now(&timer);
+        if (!focal_chain())
             return;
-        cycles[i] = (bench_timer_now(&timer) - start) / BENCH_CHAIN_ADDS;
+        cycles[i] = (focal_timer_now(&timer) - start) / FOCAL_CHAIN_ADDS;
     }
     bench_card_set(card, BENCH_CARD_FREQUENCY, "%.2f GHz by a chain of dependent additions",
-                   1.0 / bench_summarize(cycles, TRIES).median);
+                   1.0 / focal_summarize(cycles, TRIES).median);
 }
 
 int bench_cpu_count(void) {
@@ -127,7 +127,7 @@ size_t bench_memory_available(void) {
     return (size_t)kib << 10;
 }
 
-void bench_card_fill(bench_card *card, bench_clock clock) {
+void bench_card_fill(bench_card *card, focal_clock clock) {
     struct utsname kernel;
     for (int line = 0; line < BENCH_CARD_COUNT; line++)
         bench_card_set(card, (bench_card_line)line, "unknown");

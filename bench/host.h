@@ -45,7 +45,7 @@ extern const char *const bench_card_keys[BENCH_CARD_COUNT];
 
 /* All lines but PINNED, READ and COPY, which the caller knows; those become "unknown". LOAD is
  * that of now. */
-void bench_card_fill(bench_card *card, bench_clock clock);
+void bench_card_fill(bench_card *card, focal_clock clock);
 void bench_card_set(bench_card *card, bench_card_line line, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))

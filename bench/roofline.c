@@ -50,19 +50,19 @@ uint64_t bench_roofline_run(const bench_data *data, bench_direction direction,
            move(data->targets, NULL, data->target_bytes, parallel);
 }
 
-int bench_bandwidth_measure(bench_bandwidth *bandwidth, size_t bytes, bench_clock clock,
+int bench_bandwidth_measure(bench_bandwidth *bandwidth, size_t bytes, focal_clock clock,
                             const focal_parallel *parallel) {
     enum { SWEEPS = 8 };
     void *from = bench_allocate(bytes), *to = bench_allocate(bytes);
-    bench_timer timer;
-    bench_timer_init(&timer, clock);
+    focal_timer timer;
+    focal_timer_init(&timer, clock);
     *bandwidth = (bench_bandwidth){.bytes = bytes};
     for (int i = 0; i < SWEEPS && from && to; i++) {
-        double start = bench_timer_now(&timer);
+        double start = focal_timer_now(&timer);
         uint64_t result = move(from, NULL, bytes, parallel);
-        double middle = bench_timer_now(&timer);
+        double middle = focal_timer_now(&timer);
         move(from, to, bytes, parallel);
-        double end = bench_timer_now(&timer);
+        double end = focal_timer_now(&timer);
         /* Zeros give 0: using it keeps the reading alive. */
         double read = (double)bytes / (middle - start) + (double)result;
         double copy = 2.0 * (double)bytes / (end - middle);

@@ -20,7 +20,7 @@ typedef struct bench_bandwidth {
 
 /* On arrays of `bytes` each; returns 0 if memory is short. The clock of one thread measures
  * nothing of several: pass the wall's then. */
-int bench_bandwidth_measure(bench_bandwidth *bandwidth, size_t bytes, bench_clock clock,
+int bench_bandwidth_measure(bench_bandwidth *bandwidth, size_t bytes, focal_clock clock,
                             const focal_parallel *parallel);
 
 /* ---- The loops, compiled as plain.c is ----------------------------------------------------- */

@@ -30,7 +30,7 @@ typedef struct contender {
 typedef struct contest {
     contender *contenders;
     size_t count;
-    bench_timer timer;
+    focal_timer timer;
     const bench_settings *settings;
     bench_result *results;
     double *chain; /* ns per cycle of each round */
@@ -132,9 +132,9 @@ static int execute(contender *one, uint64_t iterations) {
 
 /* ns of so many executions; negative if one failed. */
 static double sample(contest *all, size_t index, uint64_t iterations) {
-    double start = bench_timer_now(&all->timer);
+    double start = focal_timer_now(&all->timer);
     int done = execute(&all->contenders[index], iterations);
-    double time = bench_timer_now(&all->timer) - start - all->timer.overhead_ns;
+    double time = focal_timer_now(&all->timer) - start - all->timer.overhead_ns;
     if (!done)
         return -1.0;
     return time > all->timer.resolution_ns ? time : all->timer.resolution_ns;
@@ -176,11 +176,11 @@ static size_t random_below(uint64_t *state, size_t limit) {
 }
 
 /* The cycle in ns. */
-static double time_chain(const bench_timer *timer) {
-    double start = bench_timer_now(timer);
-    int counted = bench_chain();
-    double time = bench_timer_now(timer) - start - timer->overhead_ns;
-    return counted ? time / BENCH_CHAIN_ADDS : 0.0;
+static double time_chain(const focal_timer *timer) {
+    double start = focal_timer_now(timer);
+    int counted = focal_chain();
+    double time = focal_timer_now(timer) - start - timer->overhead_ns;
+    return counted ? time / FOCAL_CHAIN_ADDS : 0.0;
 }
 
 /* One sample of everyone in random order; number `count` is the chain. */
@@ -215,11 +215,11 @@ static double summarize(contest *all, size_t rounds) {
     double worst = 0.0;
     for (size_t i = 0; i < all->count; i++) {
         bench_result *result = &all->results[i];
-        result->time = bench_summarize(result->samples, rounds);
+        result->time = focal_summarize(result->samples, rounds);
         result->sum = all->contenders[i].sum;
         if (all->chain[0] > 0.0)
-            result->cycles = bench_paired_ratio(result->samples, all->chain, rounds).median;
-        double uncertainty = bench_uncertainty(&result->time);
+            result->cycles = focal_paired_ratio(result->samples, all->chain, rounds).median;
+        double uncertainty = focal_uncertainty(&result->time);
         worst = uncertainty > worst ? uncertainty : worst;
     }
     return worst;
@@ -235,13 +235,13 @@ static void report_progress(const bench_settings *settings, size_t round, double
 
 static int run_contest(contest *all, size_t *order) {
     const bench_settings *settings = all->settings;
-    double started = bench_seconds();
+    double started = focal_seconds();
     for (size_t i = 0; i < all->count; i++)
         if (!calibrate(all, i))
             return 0;
     size_t rounds = 0;
-    for (; rounds < BENCH_SAMPLES_MAX; rounds++) {
-        double spent = bench_seconds() - started;
+    for (; rounds < FOCAL_SAMPLES_MAX; rounds++) {
+        double spent = focal_seconds() - started;
         int least = settings->smoke ? 1 : BENCH_ROUNDS_LEAST;
         if (rounds >= (size_t)least && (settings->smoke || spent > settings->budget))
             break;
@@ -263,14 +263,14 @@ int bench_run(const bench_data *data, double gamma, bench_direction direction,
     contest all = {.count = count, .settings = settings, .results = results, .random = 1};
     size_t *order = calloc(count + 1, sizeof *order);
     all.contenders = calloc(count, sizeof *all.contenders);
-    all.chain = calloc(BENCH_SAMPLES_MAX, sizeof *all.chain);
+    all.chain = calloc(FOCAL_SAMPLES_MAX, sizeof *all.chain);
     int good = order && all.contenders && all.chain;
     snprintf(error, 256, good ? "an execution failed" : "not enough memory");
-    bench_timer_init(&all.timer, settings->clock);
+    focal_timer_init(&all.timer, settings->clock);
     memset(results, 0, count * sizeof *results);
     for (size_t i = 0; i < count && good; i++) {
         results[i].variant = variants[i];
-        results[i].samples = calloc(BENCH_SAMPLES_MAX, sizeof *results[i].samples);
+        results[i].samples = calloc(FOCAL_SAMPLES_MAX, sizeof *results[i].samples);
         all.contenders[i] = (contender){
             .data = data, .variant = &variants[i], .gamma = gamma, .direction = direction};
         good = results[i].samples && create(&all.contenders[i], settings, error);

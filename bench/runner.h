@@ -28,7 +28,7 @@ enum { BENCH_NAME_MAX = 48 };
 void bench_variant_name(const bench_variant *variant, char name[BENCH_NAME_MAX]);
 
 typedef struct bench_settings {
-    bench_clock clock;
+    focal_clock clock;
     double budget; /* seconds per workload; a variant that is running is never cut */
     int smoke;     /* one execution of everything, no statistics */
     /* The loop for so many threads, > 1. */
@@ -47,7 +47,7 @@ typedef struct bench_result {
     size_t rounds;
     uint64_t iterations; /* executions per sample */
     double *samples;     /* ns per execution, one per round; freed by bench_results_release() */
-    bench_summary time;  /* of them */
+    focal_summary time;  /* of them */
     double cycles; /* core cycles per execution, by the chain of the same round; 0 unknown */
     uint64_t preempted; /* samples that another process interrupted */
     double sum;         /* of the losses, as the variant computes it; 0 if not wanted */

@@ -24,11 +24,11 @@ static const bench_record *find(const bench_report *report, const bench_record *
 
 /* The interval of a quotient from those of its parts: wider than 95 %, as the two files were
  * not measured in the same rounds. */
-static bench_verdict judge(const bench_record *before, const bench_record *after,
+static focal_verdict judge(const bench_record *before, const bench_record *after,
                            double floor) {
     if (before->rounds < rounds_least || after->rounds < rounds_least)
-        return BENCH_NOISE;
-    return bench_judge(after->median / before->median, after->low / before->high,
+        return FOCAL_NOISE;
+    return focal_judge(after->median / before->median, after->low / before->high,
                        after->high / before->low, floor);
 }
 
@@ -64,15 +64,15 @@ static void print(const bench_report *before, const bench_report *after, double 
         missing += a == NULL;
         if (!a)
             continue;
-        bench_verdict verdict = judge(a, b, floor);
+        focal_verdict verdict = judge(a, b, floor);
         counts[verdict]++;
         printf("%-14s %-9s %6g  %-18s %9.4f %9.4f %7.3f  %s\n", b->name, b->direction, b->gamma,
                b->variant, a->median, b->median, b->median / a->median,
-               bench_verdict_name(verdict));
+               focal_verdict_name(verdict));
     }
     printf("%zu faster, %zu slower, %zu noise; below %.0f %% is noise%s\n",
-           counts[BENCH_FASTER], counts[BENCH_SLOWER], counts[BENCH_NOISE], 100.0 * floor,
-           floor > BENCH_FLOOR_FILES ? ": virtual machine" : "");
+           counts[FOCAL_FASTER], counts[FOCAL_SLOWER], counts[FOCAL_NOISE], 100.0 * floor,
+           floor > FOCAL_FLOOR_FILES ? ": virtual machine" : "");
     size_t lost = 0;
     for (size_t i = 0; i < before->count; i++)
         lost += find(after, &before->records[i]) == NULL;
@@ -93,8 +93,8 @@ int bench_compare(const char *old_path, const char *new_path) {
     if (code == DONE) {
         note_differences(&before, &after);
         print(&before, &after,
-              is_virtual(&before) || is_virtual(&after) ? BENCH_FLOOR_VIRTUAL
-                                                        : BENCH_FLOOR_FILES);
+              is_virtual(&before) || is_virtual(&after) ? FOCAL_FLOOR_VIRTUAL
+                                                        : FOCAL_FLOOR_FILES);
     }
     bench_report_release(&before);
     bench_report_release(&after);

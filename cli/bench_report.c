@@ -73,7 +73,7 @@ static void compare_all(bench_record *record, const bench_result *results, size_
             if (i == index ||
                 !is_reference(reference, &results[index].variant, &results[i].variant))
                 continue;
-            bench_summary ratio = bench_paired_ratio(results[i].samples, results[index].samples,
+            focal_summary ratio = focal_paired_ratio(results[i].samples, results[index].samples,
                                                      results[index].rounds);
             record->against[reference] = (bench_speedup){ratio.median, ratio.low, ratio.high};
         }

@@ -41,7 +41,7 @@ enum { THREADS_MAX = 1024, SMOKE_ELEMENTS = 4096, WORD_MAX = 32 };
 static const char *const op_names[] = {"sigmoid", "softmax", NULL};
 static const focal_op ops[] = {FOCAL_SIGMOID, FOCAL_SOFTMAX};
 static const char *const clock_names[] = {"wall", "cpu", NULL};
-static const bench_clock clocks[] = {BENCH_CLOCK_WALL, BENCH_CLOCK_CPU};
+static const focal_clock clocks[] = {FOCAL_CLOCK_WALL, FOCAL_CLOCK_CPU};
 #define TIER_NAME(value, number, name, description)  name,
 #define TIER_VALUE(value, number, name, description) value,
 static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
@@ -244,7 +244,7 @@ static int parse_request(const char *const *values, bench_request *request) {
     request->max_bytes = bytes > 0 ? (size_t)bytes : bench_memory_available() / 10 * 9;
     if (request->max_bytes == 0)
         request->max_bytes = SIZE_MAX;
-    if (code == DONE && request->most_threads > 1 && request->settings.clock == BENCH_CLOCK_CPU)
+    if (code == DONE && request->most_threads > 1 && request->settings.clock == FOCAL_CLOCK_CPU)
         return fail(USAGE, "--clock cpu is the time of one thread; use --threads 1");
     return code;
 }
@@ -259,14 +259,14 @@ static focal_parallel parallel_of(int threads) {
 #define parallel_of NULL
 #endif
 
-static void set_bandwidth(bench_card *card, size_t bytes, bench_clock clock) {
+static void set_bandwidth(bench_card *card, size_t bytes, focal_clock clock) {
     bench_bandwidth one, all = {.read = 0.0};
     const int cpus = bench_cpu_count();
     if (!bench_bandwidth_measure(&one, bytes, clock, NULL))
         return;
 #ifdef FOCAL_CLI_OPENMP
     focal_parallel parallel = parallel_of(cpus);
-    bench_bandwidth_measure(&all, bytes, BENCH_CLOCK_WALL, &parallel);
+    bench_bandwidth_measure(&all, bytes, FOCAL_CLOCK_WALL, &parallel);
 #endif
     const struct {
         bench_card_line line;

@@ -1,6 +1,9 @@
 /* `focal eval`: loss and gradient of logits and targets in .npy files. */
 #include "eval.h"
 
+#include <host.h>
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -85,6 +88,7 @@ static int create_plan(focal_plan **plan, const eval_request *request,
         return fail(USAGE, "--form match needs --loss FILE.npy to put the costs in");
     focal_options_init(&options);
     options.isa = request->isa;
+    options.threads = (uint32_t)(request->threads ? request->threads : bench_cpu_count());
     if (focal_plan_create(plan, &problem, &options, &error) != FOCAL_OK)
         return fail_library(&error, input);
     return DONE;
@@ -97,15 +101,11 @@ static void note_cap(void) {
         note("%s", host.cap_note);
 }
 
-static const char *isa_in_use(const eval_request *request) {
-    if (request->isa)
-        return request->isa;
-    for (size_t i = 0; i < focal_isa_count(); i++) {
-        focal_isa_info info = {.struct_size = sizeof info};
-        if (focal_isa_get(i, &info) == FOCAL_OK && info.chosen)
-            return info.name;
-    }
-    return "unknown";
+/* The row of the plan's kernel, whose name begins the description: "<contract>__<row>_u16: ...". */
+static void name_isa(const char *plan, char isa[16]) {
+    const char *row = strstr(plan, "__");
+    const char *end = row ? strchr(row + 2, '_') : NULL;
+    snprintf(isa, 16, "%.*s", end ? (int)(end - row - 2) : 7, end ? row + 2 : "unknown");
 }
 
 static char *describe(const focal_plan *plan) {
@@ -179,6 +179,7 @@ static int compute(const focal_plan *plan, const eval_request *request, const ev
     result->plan = describe(plan);
     if (!outputs->workspace || !result->plan)
         return fail(FAILED, "not enough memory");
+    name_isa(result->plan, result->isa);
     code = execute(plan, request, input, &buffers, result);
     return code == DONE ? eval_outputs_write(outputs, request, input) : code;
 }
@@ -203,7 +204,6 @@ int eval_run(const char *const *values) {
         code = eval_load(&input);
     if (code == DONE) {
         note_cap();
-        result.isa = isa_in_use(&request);
         code = compute(plan, &request, &input, &outputs, &result);
     }
     if (code == DONE)

@@ -63,6 +63,17 @@ static void print_cache(const char *name, uint32_t bytes) {
         printf("%s %u KiB", name, (unsigned)(bytes / 1024));
 }
 
+static void print_tuning(void) {
+    focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
+    if (focal_tune_state(&report) != FOCAL_OK)
+        printf("tuning file  none (this library is built without the tuner)\n");
+    else if (!*report.path)
+        printf("tuning file  none (%s)\n", report.reason);
+    else
+        printf("tuning file  %s (%u entries used)%s%s\n", report.path,
+               (unsigned)report.accepted, *report.reason ? ": " : "", report.reason);
+}
+
 static void print_text(const focal_host_info *host, const isa_list *list) {
     char text[320];
     printf("library      libfocal %s\n", focal_version());
@@ -79,7 +90,7 @@ static void print_text(const focal_host_info *host, const isa_list *list) {
     printf("\nISA cap      %s\n", *host->isa_cap ? host->isa_cap : "none");
     if (*host->cap_note)
         printf("             %s\n", host->cap_note);
-    printf("tuning file  none (this version has no tuner)\n");
+    print_tuning();
 
     printf("\n%-11s  %-5s  %-6s  %-6s  %s\n", "ISA row", "built", "usable", "chosen", "why");
     for (size_t i = 0; i < list->count; i++) {
@@ -110,6 +121,13 @@ static void json_cache(const char *key, uint32_t bytes) {
         json_string(key, NULL);
 }
 
+static void json_tuning(void) {
+    focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
+    focal_tune_state(&report);
+    json_string("tuning_file", *report.path ? report.path : NULL);
+    json_integer("tuning_entries", report.accepted);
+}
+
 static void print_json(const focal_host_info *host, const isa_list *list) {
     char text[320];
     json_open(NULL, '{');
@@ -125,7 +143,7 @@ static void print_json(const focal_host_info *host, const isa_list *list) {
     json_cache("l3_bytes", host->l3_bytes);
     json_string("isa_cap", *host->isa_cap ? host->isa_cap : NULL);
     json_string("isa_cap_note", *host->cap_note ? host->cap_note : NULL);
-    json_string("tuning_file", NULL);
+    json_tuning();
     json_string("isa", list->chosen < list->count ? list->rows[list->chosen].name : NULL);
     json_open("isa_rows", '[');
     for (size_t i = 0; i < list->count; i++) {

@@ -46,7 +46,8 @@ typedef struct command {
     X(info)                                                                                    \
     X(eval)                                                                                    \
     X(verify)                                                                                  \
-    X(bench)
+    X(bench)                                                                                   \
+    X(tune)
 
 #define DECLARE_COMMAND(name) extern const command command_##name;
 COMMAND_LIST(DECLARE_COMMAND)

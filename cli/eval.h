@@ -112,7 +112,7 @@ typedef struct eval_result {
     double mean, fastest_seconds;
     int64_t losses;    /* what the mean is over */
     int64_t positives; /* -1: not counted (dense targets) */
-    const char *isa;
+    char isa[16];
     char *plan; /* focal_plan_describe; allocated */
 } eval_result;
 

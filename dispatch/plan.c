@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choice.h"
 #include "convert.h"
 #include "cpu.h"
 #include "status.h"
@@ -168,8 +169,9 @@ static void cut_into_blocks(focal_plan *plan) {
     plan->blocks =
         (rows + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
     size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * columns;
+    size_t task = plan->tuning.task_elements ? plan->tuning.task_elements : TASK_ELEMENTS;
     if (plan->grain == 0)
-        plan->grain = elements < TASK_ELEMENTS ? TASK_ELEMENTS / elements : 1;
+        plan->grain = elements < task ? task / elements : 1;
     if (stages_long_rows(plan)) {
         plan->row_scratch = columns;
         if (plan->blocks / plan->grain >= FOCAL_ROW_TASKS)
@@ -180,6 +182,12 @@ static void cut_into_blocks(focal_plan *plan) {
     plan->tasks = (plan->blocks + plan->grain - 1) / plan->grain;
 }
 
+void focal_plan_set_task(focal_plan *plan, uint64_t elements) {
+    plan->tuning.task_elements = elements;
+    plan->grain = 0;
+    cut_into_blocks(plan);
+}
+
 static focal_status check_options(const focal_options *options, focal_error *error) {
     if (options->struct_size != sizeof *options)
         return focal_fail(error, FOCAL_E_STRUCT, "options.struct_size", -1,
@@ -188,6 +196,9 @@ static focal_status check_options(const focal_options *options, focal_error *err
     if (!options->allocate != !options->release)
         return focal_fail(error, FOCAL_E_NULL, options->allocate ? "release" : "allocate", -1,
                           "an allocator is two functions");
+    if (options->tune_flags & ~(uint32_t)FOCAL_TUNE_OFF)
+        return focal_fail(error, FOCAL_E_VALUE, "tune_flags", -1, "unknown bits 0x%x",
+                          (unsigned)(options->tune_flags & ~(uint32_t)FOCAL_TUNE_OFF));
     return FOCAL_OK;
 }
 
@@ -222,10 +233,13 @@ static void report(const focal_plan *plan, bool first) {
         return;
     if (first) {
         focal_host_info host = {.struct_size = sizeof host};
+        char reason[64], tuning[320];
         focal_host_get(&host);
-        fprintf(stderr, "focal: version %s, %s, features %s, isa %s (%s)%s%s\n",
-                focal_version(), host.cpu, host.features, plan->isa->name, plan->isa_reason,
-                *host.cap_note ? ", " : "", host.cap_note);
+        focal_plan_reason(plan, reason, sizeof reason);
+        focal_tuning_note(tuning, sizeof tuning);
+        fprintf(stderr, "focal: version %s, %s, features %s, isa %s (%s)%s%s%s%s\n",
+                focal_version(), host.cpu, host.features, plan->isa->name, reason,
+                *host.cap_note ? ", " : "", host.cap_note, *tuning ? ", " : "", tuning);
     }
     if (*verbose == '2') {
         char text[512];
@@ -298,10 +312,14 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         return status;
     double gamma = plan.problem.gamma;
     plan.half_steps = (uint32_t)(2.0 * (gamma >= 0.0 && gamma < 100.0 ? gamma : 0.0));
-    status = choose_kernels(&plan, chosen.unroll ? chosen.unroll : DEFAULT_UNROLL, error);
+    uint32_t unroll = chosen.unroll && !chosen.kernel ? chosen.unroll : DEFAULT_UNROLL;
+    status = choose_kernels(&plan, unroll, error);
     if (status != FOCAL_OK)
         return status;
     lay_out(&plan);
+    status = focal_plan_choose(&plan, &chosen, error);
+    if (status != FOCAL_OK)
+        return status;
     cut_into_blocks(&plan);
     focal_plan *memory = keep(&plan);
     if (!memory)
@@ -360,14 +378,15 @@ static size_t describe_choices(const focal_problem *problem, char *text, size_t 
 }
 
 size_t focal_plan_describe(const focal_plan *plan, char *text, size_t capacity) {
+    char reason[64];
     if (!plan)
         return 0;
+    focal_plan_reason(plan, reason, sizeof reason);
     if (text && capacity > 0)
         *text = '\0';
     const char *kernel = plan->kernel ? plan->kernel->name : plan->form->name;
-    size_t length =
-        append(text, capacity, 0, "%s: isa %s (%s), %" PRId64 " x %" PRId64, kernel,
-               plan->isa->name, plan->isa_reason, plan->problem.outer, plan->problem.classes);
+    size_t length = append(text, capacity, 0, "%s: isa %s (%s), %" PRId64 " x %" PRId64, kernel,
+                           plan->isa->name, reason, plan->problem.outer, plan->problem.classes);
     length = describe_choices(&plan->problem, text, capacity, length);
     return append(text, capacity, length,
                   ", %zu blocks (%zu rows each, %zu per row), %zu tasks, workspace %zu bytes",

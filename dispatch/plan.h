@@ -18,6 +18,13 @@ typedef struct focal_allocator {
     void (*release)(void *context, void *memory);
 } focal_allocator;
 
+/* What the tuner measured for a plan; date 0 if it was not asked or knows nothing. */
+typedef struct focal_tuning {
+    uint64_t task_elements; /* 0: the default */
+    uint32_t date;          /* 20261125 */
+    uint32_t ratio;         /* time by that of the default kernel, in 1/10000 */
+} focal_tuning;
+
 struct focal_plan {
     /* Strides, dtypes and inner filled in, tier resolved; the class arrays are the plan's own. */
     focal_problem problem;
@@ -26,6 +33,7 @@ struct focal_plan {
     const focal_form_kernel *form; /* for those, and for executions with weights */
     const focal_isa_row *isa;
     const char *isa_reason;
+    focal_tuning tuning;
     uint32_t half_steps; /* 2 gamma */
     size_t rows;         /* outer x inner */
     size_t columns;      /* results per row: classes, or the selected labels of a match */
@@ -46,6 +54,9 @@ typedef struct focal_block_result {
     double loss, weight;
     int64_t positives, ignored;
 } focal_block_result;
+
+/* Cuts a plan that nobody executes yet into tasks of about so many elements; 0: the default. */
+void focal_plan_set_task(focal_plan *plan, uint64_t elements);
 
 /* One execution of a plan. */
 typedef struct focal_call {

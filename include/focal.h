@@ -30,8 +30,9 @@
  *
  * The same problem gives the same bits on every machine that has fused multiply-add, for every
  * thread count, split and alignment; docs/numerics.md states this contract and the error
- * bounds. The library creates no threads, sets no global floating-point state, writes no files,
- * and prints nothing unless FOCAL_VERBOSE asks for it. */
+ * bounds. The library creates no threads, sets no global floating-point state, measures and
+ * writes files only in the functions that say so, and prints nothing unless FOCAL_VERBOSE asks
+ * for it. */
 #ifndef FOCAL_H
 #define FOCAL_H
 
@@ -76,7 +77,10 @@ FOCAL_API const char *focal_version(void);
     X(FOCAL_E_MEMORY, -11, "memory could not be allocated")                                    \
     X(FOCAL_E_ISA, -12, "the instruction set is unknown, not built, or not usable here")       \
     X(FOCAL_E_LATE, -13, "the cap must be set before the first plan is created")               \
-    X(FOCAL_E_RANGE, -14, "a task range reaches outside the plan")
+    X(FOCAL_E_RANGE, -14, "a task range reaches outside the plan")                             \
+    X(FOCAL_E_FILE, -15, "a file could not be read or written")                                \
+    X(FOCAL_E_FORMAT, -16, "a file is no tuning file that this version can read")              \
+    X(FOCAL_E_STOPPED, -17, "the caller stopped the measurement")
 
 typedef enum focal_status {
 #define FOCAL_STATUS_ENUM(name, value, text) name = value,
@@ -347,6 +351,10 @@ typedef struct focal_options {
     void *allocator_context;
     void *(*allocate)(void *context, size_t size);
     void (*release)(void *context, void *memory);
+    /* Tuning, see below. */
+    const char *kernel;  /* pin to one kernel by its full name, of the problem's contract */
+    uint32_t threads;    /* that will execute the plan, for the look-up; 0 = 1 */
+    uint32_t tune_flags; /* FOCAL_TUNE_OFF */
 } focal_options;
 
 static inline void focal_options_init(focal_options *options) {
@@ -509,6 +517,144 @@ typedef struct focal_host_info {
     uint32_t l1d_bytes, l2_bytes, l3_bytes; /* caches, 0 = unknown */
 } focal_host_info;
 FOCAL_API focal_status focal_host_get(focal_host_info *info);
+
+/* ---- Tuning ------------------------------------------------------------------------------ */
+
+/* Which kernel and which task size are best depends on the host. A tuning file holds what was
+ * measured; docs/tuning.md specifies it. A plan that pins neither ISA row, unroll nor kernel
+ * looks its problem up. What it finds can change its speed and nothing else: an entry that
+ * names a kernel of other bits, or one that this host cannot run, is refused.
+ *
+ * At the first look-up the library reads one file, unless focal_tune_load or focal_tune_import
+ * was called before: the one that the environment variable FOCAL_TUNE_FILE names (empty: none),
+ * else the user's, focal/tuning.txt in $XDG_CACHE_HOME or ~/.cache, else the system's,
+ * focal/tuning.txt in the build's sysconfdir. Processes that run set-user-id ignore the
+ * environment. The library measures and writes only when the functions below are called; all of
+ * them are thread-safe. Built without the tuner, they give FOCAL_E_UNSUPPORTED. */
+
+/* focal_options.tune_flags: the default kernel, whatever was measured. */
+enum { FOCAL_TUNE_OFF = 1 };
+
+/* What became of the entries of a file. */
+typedef struct focal_tune_report {
+    size_t struct_size;
+    uint32_t accepted; /* entries for this host and this build of the library: used */
+    uint32_t stale;    /* entries for this host and other builds: kept, not used */
+    uint32_t foreign;  /* entries for other hosts: kept, not used */
+    uint32_t rejected; /* damaged sections, and entries that name what there is not */
+    uint32_t line;     /* of the first rejection, 0 = unknown or none */
+    char reason[160];  /* the first rejection, or why there is no file; "" = nothing to say */
+    char path[1024];   /* the file, shortened if need be; "" = none */
+} focal_tune_report;
+#define FOCAL_TUNE_REPORT_INIT                                                                 \
+    { sizeof(focal_tune_report), 0, 0, 0, 0, 0, "", "" }
+
+/* Replaces what the process holds by a file; NULL: by the file of the first look-up, and by
+ * nothing if there is none. Plans that exist keep their choice. On failure nothing changes. */
+FOCAL_API focal_status focal_tune_load(const char *path, focal_tune_report *report,
+                                       focal_error *error);
+
+/* Merges what was measured or imported, and not yet saved, into a file: under a lock, into a
+ * temporary file that is flushed and renamed. Other entries and other hosts' sections stay; a
+ * damaged section is dropped and counted. A file that is no tuning file, or one of a later
+ * version, is refused and left alone. NULL: FOCAL_TUNE_FILE or the user's file. */
+FOCAL_API focal_status focal_tune_save(const char *path, focal_tune_report *report,
+                                       focal_error *error);
+
+/* Merges the text of a tuning file into what the process holds. */
+FOCAL_API focal_status focal_tune_import(const void *text, size_t size,
+                                         focal_tune_report *report, focal_error *error);
+
+/* Writes all that the process holds as the text of a tuning file: at most `capacity` bytes with
+ * the final NUL. Returns the length of the whole text. */
+FOCAL_API size_t focal_tune_export(char *text, size_t capacity);
+
+/* What focal_tune_forget forgets, OR-ed. */
+enum {
+    FOCAL_TUNE_OWN = 1,     /* this host, this build */
+    FOCAL_TUNE_STALE = 2,   /* this host, other builds */
+    FOCAL_TUNE_FOREIGN = 4, /* other hosts */
+};
+
+/* Drops sections from what the process holds and, unless `path` is NULL, from that file. The
+ * report counts what is left, of the file if there is one. */
+FOCAL_API focal_status focal_tune_forget(const char *path, uint32_t what,
+                                         focal_tune_report *report, focal_error *error);
+
+/* What the process holds now, after reading the file of the first look-up if that is due. */
+FOCAL_API focal_status focal_tune_state(focal_tune_report *report);
+
+/* How to measure. */
+typedef struct focal_tune_settings {
+    size_t struct_size;
+    double budget_ms;               /* wall time, not much exceeded; 0 = 100 */
+    const focal_parallel *parallel; /* executes with this loop; NULL = serial */
+    uint32_t threads;               /* of the loop, part of the key; 0 = 1 */
+    uint32_t flags;                 /* FOCAL_TUNE_COMPARE, _DRY */
+    size_t max_bytes;               /* for the data; 0 = 1 GiB */
+    /* Asked between executions if not NULL; stops the measurement by returning nonzero. */
+    int (*stop)(void *context);
+    void *stop_context;
+} focal_tune_settings;
+
+enum {
+    FOCAL_TUNE_COMPARE =
+        1,              /* only the plan that the problem gets now against the default one */
+    FOCAL_TUNE_DRY = 2, /* searches, records nothing; COMPARE never records */
+};
+
+static inline void focal_tune_settings_init(focal_tune_settings *settings) {
+    memset(settings, 0, sizeof *settings);
+    settings->struct_size = sizeof *settings;
+}
+
+/* What was found. Ratios are time by that of the default kernel in the same round: below 1 is
+ * faster. */
+typedef struct focal_tune_result {
+    size_t struct_size;
+    char default_kernel[96], kernel[96]; /* the same if nothing was better */
+    uint64_t task_elements;              /* per task; 0 = default */
+    uint32_t candidates;                 /* that were tried, with the default */
+    uint32_t rounds;                     /* of the decision */
+    int decided;                         /* 0: the budget was too short to decide anything */
+    double default_ns, ns;               /* per logit */
+    double ratio, low, high;             /* median, and a 95 % interval of it */
+    double
+        entry_ratio; /* time by that of the entry that existed; without one, of the default */
+} focal_tune_result;
+#define FOCAL_TUNE_RESULT_INIT                                                                 \
+    { sizeof(focal_tune_result), "", "", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 }
+
+/* Measures the candidates for a problem on synthetic data, and holds the winner from now on
+ * until focal_tune_save. The default is replaced only by what is 3 % faster or more, with an
+ * interval that excludes 1; an entry that exists is replaced by the same rule. `options` gives
+ * allocator and pins, `settings` may be NULL. */
+FOCAL_API focal_status focal_tune_run(const focal_problem *problem,
+                                      const focal_options *options,
+                                      const focal_tune_settings *settings,
+                                      focal_tune_result *result, focal_error *error);
+
+/* One entry of what the process holds: index 0 ... until FOCAL_E_RANGE. */
+typedef struct focal_tune_entry {
+    size_t struct_size;
+    uint32_t section; /* FOCAL_TUNE_OWN, _STALE or _FOREIGN */
+    int refused;      /* an own entry that names what there is not */
+    char host[320];   /* the section's fingerprints, as in the file */
+    char build[320];
+    char contract[64];      /* what is computed: the kernel's name left of "__" */
+    char target[16];        /* "dense", "binary_u8", "label_u8", "label_i32", "label_i64" */
+    char dtype[8];          /* "f32" */
+    uint32_t elements_log2; /* size buckets, rounded down */
+    uint32_t classes_log2, inner_log2;
+    uint32_t threads;
+    char kernel[96];
+    uint64_t task_elements;
+    double ns, default_ns, ratio, low, high; /* as in focal_tune_result */
+    uint32_t rounds, date;                   /* date: 20261125 */
+    int has_problem;                         /* own entries: */
+    focal_problem problem;                   /* the one that was measured */
+} focal_tune_entry;
+FOCAL_API focal_status focal_tune_get(size_t index, focal_tune_entry *entry);
 
 #ifdef __cplusplus
 }

@@ -82,7 +82,7 @@ def prose(page: Path) -> str:
 class Compiler:
     def __init__(self, build: Path, checks: Checks, folder: Path) -> None:
         self.build, self.checks, self.folder = build, checks, folder
-        self.environment = dict(os.environ, LD_LIBRARY_PATH=str(build))
+        self.environment = dict(os.environ, LD_LIBRARY_PATH=str(build), FOCAL_TUNE_FILE="")
 
     def run(self, block: Block, source: str) -> str | None:
         """The output of the program, None if it does not compile or fails."""
@@ -175,6 +175,7 @@ def check_console(page: Path, build: Path, checks: Checks) -> None:
     """Commands of the page that begin with focal; others need what a test cannot give them."""
     environment = dict(os.environ, PATH=f"{build / 'cli'}:{os.environ['PATH']}")
     environment.pop("FOCAL_ISA", None)
+    environment["FOCAL_TUNE_FILE"] = ""
     for block in blocks(page):
         if block.language != "console":
             continue

@@ -10,16 +10,16 @@
 
 static void check_summary(void) {
     const double odd[] = {7.0, 1.0, 3.0, 100.0, 4.0};
-    bench_summary summary = bench_summarize(odd, 5);
+    focal_summary summary = focal_summarize(odd, 5);
     CHECK(summary.count == 5 && summary.median == 4.0 && summary.least == 1.0);
     CHECK(summary.mad == 3.0);                          /* of 3 3 1 96 0 */
     CHECK(summary.low == 1.0 && summary.high == 100.0); /* no interval: the extremes */
-    CHECK(isinf(bench_uncertainty(&summary)));
+    CHECK(isinf(focal_uncertainty(&summary)));
     const double even[] = {4.0, 1.0, 2.0, 8.0};
-    summary = bench_summarize(even, 4);
+    summary = focal_summarize(even, 4);
     CHECK(summary.median == 3.0 && summary.mad == 1.5);
     CHECK(even[0] == 4.0);
-    CHECK(bench_summarize(odd, 0).count == 0 && bench_summarize(odd, 0).median == 0.0);
+    CHECK(focal_summarize(odd, 0).count == 0 && focal_summarize(odd, 0).median == 0.0);
 }
 
 /* Ranks of the sign test's 95 % interval from published tables (e.g. Conover, Practical
@@ -30,17 +30,17 @@ static void check_interval(void) {
         double low, high;
     } table[] = {{6, 1, 6},   {8, 1, 8},    {9, 2, 8},    {10, 2, 9},
                  {20, 6, 15}, {30, 10, 21}, {50, 18, 33}, {100, 40, 61}};
-    double values[BENCH_SAMPLES_MAX];
-    for (size_t i = 0; i < BENCH_SAMPLES_MAX; i++)
+    double values[FOCAL_SAMPLES_MAX];
+    for (size_t i = 0; i < FOCAL_SAMPLES_MAX; i++)
         values[i] = (double)(i + 1);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        bench_summary summary = bench_summarize(values, table[i].count);
+        focal_summary summary = focal_summarize(values, table[i].count);
         CHECK_CASE(summary.low == table[i].low && summary.high == table[i].high,
                    "%zu samples: ranks %g and %g", table[i].count, summary.low, summary.high);
     }
-    bench_summary all = bench_summarize(values, BENCH_SAMPLES_MAX);
+    focal_summary all = focal_summarize(values, FOCAL_SAMPLES_MAX);
     CHECK(all.low == 469.0 && all.high == 532.0); /* 500.5 -+ 1.96 sqrt(1000) / 2 */
-    CHECK(fabs(bench_uncertainty(&all) - 31.5 / 500.5) < 1e-12);
+    CHECK(fabs(focal_uncertainty(&all) - 31.5 / 500.5) < 1e-12);
 }
 
 /* A machine that slows down by half within the run changes times, not ratios. */
@@ -51,35 +51,35 @@ static void check_pairs(void) {
         a[i] = 2.0 * drift * (1.0 + 0.001 * (double)(i % 5));
         b[i] = drift;
     }
-    bench_summary ratio = bench_paired_ratio(a, b, 40);
+    focal_summary ratio = focal_paired_ratio(a, b, 40);
     CHECK(fabs(ratio.median - 2.004) < 1e-9);
     CHECK(ratio.low >= 2.0 && ratio.high <= 2.008 && ratio.low < ratio.high);
 }
 
 static void check_verdicts(void) {
-    CHECK(bench_judge(0.96, 0.95, 0.97, BENCH_FLOOR_PAIRED) == BENCH_FASTER);
-    CHECK(bench_judge(1.04, 1.03, 1.05, BENCH_FLOOR_PAIRED) == BENCH_SLOWER);
-    CHECK(bench_judge(0.98, 0.975, 0.985, BENCH_FLOOR_PAIRED) == BENCH_NOISE);
-    CHECK(bench_judge(1.02, 1.015, 1.025, BENCH_FLOOR_PAIRED) == BENCH_NOISE);
-    CHECK(bench_judge(0.5, 0.3, 1.01, BENCH_FLOOR_PAIRED) == BENCH_NOISE);
-    CHECK(bench_judge(2.0, 0.99, 3.0, BENCH_FLOOR_PAIRED) == BENCH_NOISE);
-    CHECK(bench_judge(0.92, 0.91, 0.93, BENCH_FLOOR_VIRTUAL) == BENCH_NOISE);
-    CHECK(bench_judge(0.89, 0.88, 0.90, BENCH_FLOOR_VIRTUAL) == BENCH_FASTER);
-    CHECK_TEXT(bench_verdict_name(BENCH_SLOWER), "slower");
+    CHECK(focal_judge(0.96, 0.95, 0.97, FOCAL_FLOOR_PAIRED) == FOCAL_FASTER);
+    CHECK(focal_judge(1.04, 1.03, 1.05, FOCAL_FLOOR_PAIRED) == FOCAL_SLOWER);
+    CHECK(focal_judge(0.98, 0.975, 0.985, FOCAL_FLOOR_PAIRED) == FOCAL_NOISE);
+    CHECK(focal_judge(1.02, 1.015, 1.025, FOCAL_FLOOR_PAIRED) == FOCAL_NOISE);
+    CHECK(focal_judge(0.5, 0.3, 1.01, FOCAL_FLOOR_PAIRED) == FOCAL_NOISE);
+    CHECK(focal_judge(2.0, 0.99, 3.0, FOCAL_FLOOR_PAIRED) == FOCAL_NOISE);
+    CHECK(focal_judge(0.92, 0.91, 0.93, FOCAL_FLOOR_VIRTUAL) == FOCAL_NOISE);
+    CHECK(focal_judge(0.89, 0.88, 0.90, FOCAL_FLOOR_VIRTUAL) == FOCAL_FASTER);
+    CHECK_TEXT(focal_verdict_name(FOCAL_SLOWER), "slower");
 }
 
 static void check_timer(void) {
     for (int i = 0; i < 2; i++) {
-        bench_timer timer;
-        bench_timer_init(&timer, i ? BENCH_CLOCK_CPU : BENCH_CLOCK_WALL);
+        focal_timer timer;
+        focal_timer_init(&timer, i ? FOCAL_CLOCK_CPU : FOCAL_CLOCK_WALL);
         CHECK(timer.resolution_ns > 0.0 && timer.overhead_ns >= 0.0);
-        double start = bench_timer_now(&timer);
-        int counted = bench_chain();
-        double time = bench_timer_now(&timer) - start;
+        double start = focal_timer_now(&timer);
+        int counted = focal_chain();
+        double time = focal_timer_now(&timer) - start;
 #if defined(__x86_64__) || defined(__aarch64__)
         CHECK(counted);
         /* No core of today has cycles shorter than a tenth of a nanosecond. */
-        CHECK_CASE(time > 0.1 * BENCH_CHAIN_ADDS, "%g ns", time);
+        CHECK_CASE(time > 0.1 * FOCAL_CHAIN_ADDS, "%g ns", time);
 #else
         CHECK(!counted && time >= 0.0);
 #endif
@@ -210,7 +210,7 @@ static void check_runner(void) {
     }
     CHECK(fabs(results[0].sum - results[1].sum) < 1e-4 * results[0].sum);
     /* 800 logits through libm cost more than reading 3 KiB. */
-    CHECK(bench_paired_ratio(results[1].samples, results[2].samples, results[1].rounds).low >
+    CHECK(focal_paired_ratio(results[1].samples, results[2].samples, results[1].rounds).low >
           2.0);
     bench_results_release(results, 3);
     settings.smoke = 1;

@@ -94,6 +94,7 @@ class CommandTest(unittest.TestCase):
 
     def run_focal(self, *arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FOCAL_")}
+        environment["FOCAL_TUNE_FILE"] = ""  # whatever this machine's user has tuned
         environment.update(options.pop("environment", {}))
         options.setdefault("stdout", subprocess.PIPE)
         return subprocess.run(

@@ -218,6 +218,7 @@ class Info(CommandTest):
             **dict.fromkeys(("l1d_bytes", "l2_bytes", "l3_bytes"), (int, type(None))),
             **dict.fromkeys(("isa_cap", "isa_cap_note", "tuning_file"), type(None)),
             "openmp": bool,
+            "tuning_entries": int,
         }
         self.assertEqual(set(info), set(expected))
         for key, kind in expected.items():
@@ -289,7 +290,7 @@ class Info(CommandTest):
             f"features     {' '.join(info['features']) or 'none'}",
             f"masked       {' '.join(info['masked_features']) or 'none'}",
             "ISA cap      none",
-            "tuning file  none (this version has no tuner)",
+            "tuning file  none (FOCAL_TUNE_FILE is empty)",
         ):
             self.assertIn(line + "\n", text)
         for row in info["isa_rows"]:

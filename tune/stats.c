@@ -18,7 +18,7 @@ static double middle(const double *sorted, size_t count) {
  */
 static size_t interval_rank(size_t count) {
     double term = exp2(-(double)count), below = 0.0;
-    /* BENCH_SAMPLES_MAX keeps 2^-count a normal number. */
+    /* FOCAL_SAMPLES_MAX keeps 2^-count a normal number. */
     for (size_t k = 0; k < count; k++) {
         below += term;
         if (below > 0.025)
@@ -28,11 +28,11 @@ static size_t interval_rank(size_t count) {
     return 0;
 }
 
-bench_summary bench_summarize(const double *samples, size_t count) {
-    double sorted[BENCH_SAMPLES_MAX];
-    bench_summary summary = {.count = 0};
-    if (count > BENCH_SAMPLES_MAX)
-        count = BENCH_SAMPLES_MAX;
+focal_summary focal_summarize(const double *samples, size_t count) {
+    double sorted[FOCAL_SAMPLES_MAX];
+    focal_summary summary = {.count = 0};
+    if (count > FOCAL_SAMPLES_MAX)
+        count = FOCAL_SAMPLES_MAX;
     if (count == 0)
         return summary;
     memcpy(sorted, samples, count * sizeof *sorted);
@@ -50,31 +50,31 @@ bench_summary bench_summarize(const double *samples, size_t count) {
     return summary;
 }
 
-bench_summary bench_paired_ratio(const double *numerator, const double *denominator,
+focal_summary focal_paired_ratio(const double *numerator, const double *denominator,
                                  size_t count) {
-    double ratios[BENCH_SAMPLES_MAX];
-    if (count > BENCH_SAMPLES_MAX)
-        count = BENCH_SAMPLES_MAX;
+    double ratios[FOCAL_SAMPLES_MAX];
+    if (count > FOCAL_SAMPLES_MAX)
+        count = FOCAL_SAMPLES_MAX;
     for (size_t i = 0; i < count; i++)
         ratios[i] = numerator[i] / denominator[i];
-    return bench_summarize(ratios, count);
+    return focal_summarize(ratios, count);
 }
 
-double bench_uncertainty(const bench_summary *summary) {
+double focal_uncertainty(const focal_summary *summary) {
     if (interval_rank(summary->count) == 0)
         return (double)INFINITY;
     return 0.5 * (summary->high - summary->low) / summary->median;
 }
 
-bench_verdict bench_judge(double ratio, double low, double high, double floor) {
+focal_verdict focal_judge(double ratio, double low, double high, double floor) {
     if (ratio <= 1.0 - floor && high < 1.0)
-        return BENCH_FASTER;
+        return FOCAL_FASTER;
     if (ratio >= 1.0 + floor && low > 1.0)
-        return BENCH_SLOWER;
-    return BENCH_NOISE;
+        return FOCAL_SLOWER;
+    return FOCAL_NOISE;
 }
 
-const char *bench_verdict_name(bench_verdict verdict) {
+const char *focal_verdict_name(focal_verdict verdict) {
     static const char *const names[] = {"noise", "faster", "slower"};
     return names[verdict];
 }
