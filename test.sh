@@ -226,7 +226,7 @@ part_lint() {
 # what clang does not know.
 tidy_all() {
     local verdicts=$logs/lint/clang-tidy-verdicts
-    sed 's/ -fno-tree-loop-distribute-patterns//' "$work/gcc/compile_commands.json" \
+    sed -E 's/ -fno-(tree-loop-distribute-patterns|ipa-ra)//g' "$work/gcc/compile_commands.json" \
         >"$logs/lint/compile_commands.json"
     # shellcheck disable=SC2016
     printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I FILE sh -c '
