@@ -239,7 +239,7 @@ static void test_threads(void) {
     if (result.decided) {
         CHECK_STATUS(focal_tune_get(0, &entry), FOCAL_OK);
         CHECK(entry.threads == 4 && entry.task_elements == result.task_elements);
-        CHECK(entry.task_elements * 4 <= 4000 * 80);
+        CHECK(entry.task_elements * 4 <= 320000);
     }
 }
 

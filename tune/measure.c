@@ -121,7 +121,7 @@ bool focal_trial_data_make(focal_trial_data *data, const focal_plan *plan) {
     for (int i = 0; i < MATRICES; i++) {
         if (bytes[i] == 0)
             continue;
-        bytes[i] = (bytes[i] + 2 * PAGE - 1) / PAGE * PAGE;
+        bytes[i] = (bytes[i] + (size_t)2 * PAGE - 1) / PAGE * PAGE;
         data->memory[i] = aligned_alloc(PAGE, bytes[i]);
         if (!data->memory[i]) {
             focal_trial_data_free(data);
@@ -210,7 +210,7 @@ double focal_trial_calibrate(focal_trial *trial, size_t index) {
 }
 
 static void run_round(focal_trial *trial, size_t round) {
-    size_t order[FOCAL_TRIAL_CONTENDERS], count = 0;
+    size_t order[FOCAL_TRIAL_CONTENDERS] = {0}, count = 0;
     place(&trial->data, &trial->random);
     for (size_t i = 0; i < trial->count; i++) {
         if (trial->contenders[i].dropped)

@@ -264,7 +264,7 @@ static bool too_long(const focal_trial *trial, double execution_ns, double budge
     size_t left = 0;
     for (size_t i = 0; i < trial->count; i++)
         left += !trial->contenders[i].dropped;
-    double executions = (double)(RACE_LEAST * left + 2 * DUEL_LEAST);
+    double executions = (double)(RACE_LEAST * left + (size_t)2 * DUEL_LEAST);
     double each = execution_ns * (double)trial->iterations;
     return executions * each > 1e6 * budget_ms;
 }

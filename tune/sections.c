@@ -92,6 +92,7 @@ static focal_line *add_line(focal_section *section) {
         focal_line *lines = realloc(section->lines, capacity * sizeof *lines);
         if (!lines)
             return NULL;
+        memset(lines + section->count, 0, (capacity - section->count) * sizeof *lines);
         section->lines = lines;
         section->capacity = capacity;
     }
