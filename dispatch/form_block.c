@@ -6,7 +6,7 @@
 #include "form_run.h"
 #include "targets.h"
 
-static void sum_rows(form_scratch *scratch, const focal_tile *run) {
+static void sum_rows(focal_form_scratch *scratch, const focal_tile *run) {
     for (size_t r = 0; r < run->kept; r++) {
         double sum = 0.0;
         for (size_t c = 0; c < run->width; c++)
@@ -16,7 +16,7 @@ static void sum_rows(form_scratch *scratch, const focal_tile *run) {
 }
 
 static double run_sigmoid(const focal_call *call, const focal_tile *run,
-                          form_scratch *scratch) {
+                          focal_form_scratch *scratch) {
     focal_form_take_logits(call, run, scratch);
     focal_form_take_targets(call, run, scratch);
     focal_form_take_parameters(call, run, scratch);
@@ -28,7 +28,7 @@ static double run_sigmoid(const focal_call *call, const focal_tile *run,
 
 /* Runs of at most FORM_RUN elements that cover whole rows. */
 static double run_sigmoid_rows(const focal_call *call, const focal_tile *tile,
-                               form_scratch *scratch) {
+                               focal_form_scratch *scratch) {
     size_t rows = FORM_RUN / tile->width;
     double sum = 0.0;
     for (size_t first = 0; first < tile->rows; first += rows) {
@@ -46,7 +46,7 @@ static double run_sigmoid_rows(const focal_call *call, const focal_tile *tile,
 }
 
 static double run_sigmoid_pieces(const focal_call *call, const focal_tile *tile,
-                                 form_scratch *scratch) {
+                                 focal_form_scratch *scratch) {
     double sum = 0.0;
     for (size_t row = 0; row < tile->rows; row++) {
         focal_tile whole = focal_form_part(tile, row, 1, 0, tile->width);
@@ -66,7 +66,7 @@ static double run_sigmoid_pieces(const focal_call *call, const focal_tile *tile,
     return sum;
 }
 
-static void step_row(const focal_call *call, form_scratch *scratch, focal_form_step step,
+static void step_row(const focal_call *call, focal_form_scratch *scratch, focal_form_step step,
                      size_t at, size_t first, size_t count) {
     focal_form_span span = scratch->span;
     span.step = step;
@@ -86,7 +86,8 @@ static void step_row(const focal_call *call, form_scratch *scratch, focal_form_s
 }
 
 /* `row` is one of the array that is not skipped. */
-static focal_form_row start_row(const focal_call *call, size_t row, form_scratch *scratch) {
+static focal_form_row start_row(const focal_call *call, size_t row,
+                                focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     focal_form_row state = {.most = -HUGE_VAL};
     if (!focal_target_is_label(problem->target_kind))
@@ -106,7 +107,7 @@ static bool wants_elements(const focal_problem *problem) {
 }
 
 static double run_softmax_rows(const focal_call *call, const focal_tile *tile,
-                               form_scratch *scratch) {
+                               focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     size_t rows = FORM_RUN / tile->width, width = tile->width;
     double sum = 0.0;
@@ -138,7 +139,7 @@ static double run_softmax_rows(const focal_call *call, const focal_tile *tile,
 }
 
 static double run_softmax_pieces(const focal_call *call, const focal_tile *tile,
-                                 form_scratch *scratch) {
+                                 focal_form_scratch *scratch) {
     int last = wants_elements(&call->plan->problem) ? FORM_ROW_RESULTS : FORM_ROW_TERMS;
     double sum = 0.0;
     for (size_t row = 0; row < tile->rows; row++) {
@@ -171,7 +172,7 @@ static double run_softmax_pieces(const focal_call *call, const focal_tile *tile,
 void focal_form_blocks_run(const focal_call *call, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     bool softmax = plan->problem.op == FOCAL_SOFTMAX;
-    form_scratch scratch;
+    focal_form_scratch scratch;
     focal_form_start(call, &scratch);
     for (size_t block = first; block < first + count; block++) {
         focal_tile tile = focal_block_tile(plan, block);

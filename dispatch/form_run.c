@@ -58,7 +58,7 @@ static void fill(double *values, double value) {
         values[i] = value;
 }
 
-void focal_form_start(const focal_call *call, form_scratch *scratch) {
+void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     uint32_t outputs = problem->outputs;
     bool split = problem->gamma_mode == FOCAL_GAMMA_SPLIT;
@@ -127,7 +127,7 @@ static size_t match_label(const focal_call *call, size_t column) {
 }
 
 void focal_form_take_logits(const focal_call *call, const focal_tile *run,
-                            form_scratch *scratch) {
+                            focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     focal_dtype dtype = plan->problem.dtype;
     if (!is_match(&plan->problem)) {
@@ -167,7 +167,7 @@ static void mark_labels(const focal_call *call, const focal_tile *run, double *t
 }
 
 void focal_form_take_targets(const focal_call *call, const focal_tile *run,
-                             form_scratch *scratch) {
+                             focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const void *targets = call->buffers.targets;
     if (is_match(&plan->problem))
@@ -205,7 +205,8 @@ static double class_weight(const focal_problem *problem, size_t class) {
     return problem->class_weight[class];
 }
 
-static void take_weights(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+static void take_weights(const focal_call *call, const focal_tile *run,
+                         focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     bool of_label = problem->op == FOCAL_SOFTMAX && focal_target_is_label(problem->target_kind);
@@ -233,7 +234,7 @@ static void take_weights(const focal_call *call, const focal_tile *run, form_scr
 }
 
 void focal_form_take_parameters(const focal_call *call, const focal_tile *run,
-                                form_scratch *scratch) {
+                                focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     size_t count = run->kept * run->width;
     if (problem->alpha_mode == FOCAL_ALPHA_PER_CLASS ||
@@ -263,7 +264,8 @@ static void give(const focal_tile *run, const focal_layout *layout, const double
     }
 }
 
-void focal_form_give(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+void focal_form_give(const focal_call *call, const focal_tile *run,
+                     focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     const focal_buffers *buffers = &call->buffers;
@@ -284,7 +286,7 @@ static focal_tile tile_of_rows(const focal_tile *run) {
 }
 
 void focal_form_give_row_losses(const focal_call *call, const focal_tile *run,
-                                form_scratch *scratch) {
+                                focal_form_scratch *scratch) {
     focal_tile rows = tile_of_rows(run);
     if (scratch->row_loss_wanted)
         give(&rows, &row_layout, scratch->row_loss, call->buffers.row_loss,
