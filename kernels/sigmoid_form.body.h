@@ -42,8 +42,8 @@ typedef struct {
 typedef struct {
     vd value;
     vd2 log;
-    vd slope;         /* h */
-    vd curvature;     /* c */
+    vd slope;         /* h = b' / b */
+    vd curvature;     /* b'' / b */
     vd by_target;     /* d b / d right, or 0 for a base that has instead */
     vd log_by_target; /* d log b / d right */
 } form_base;
@@ -139,8 +139,7 @@ FOCAL_BODY form_base form_base_focal(focal_kernel_tier tier, const form_step *s)
     vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
     vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
     slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
-    return (form_base){q.high,    form_log(tier, s, q),
-                       slope,     vd_mul(slope, vd_sub(turn, slope)),
+    return (form_base){q.high,    form_log(tier, s, q), slope, vd_mul(slope, turn),
                        s->x.turn, vd_set(0.0)};
 }
 
@@ -158,11 +157,10 @@ FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s
     vd p = vd_select(scaled.positive, scaled.larger.high, scaled.smaller.high);
     vd2 zero = {vd_set(0.0), vd_set(0.0)};
     vd2 log = pair_negative(pair_sum(pair_select(scaled.positive, z, zero), scaled.log1p_e));
-    vd variance = vd_mul(base.high, p);
     return (form_base){base.high,
                        log,
                        vd_neg(vd_mul(y, p)),
-                       vd_neg(vd_mul(vd_mul(y, y), variance)),
+                       vd_mul(vd_mul(y, y), vd_mul(p, vd_sub(p, base.high))),
                        vd_set(0.0),
                        vd_mul(vd_set(-2.0), vd_mul(s->x.magnitude, p))};
 }
@@ -184,8 +182,7 @@ FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_ste
     vd bend = form_by_hardness(s->hard, vd_div(x->variance, base.high), x->larger.high,
                                x->smaller.high);
     vd slope = vd_mul(rest, ratio);
-    /* b'' / b - h^2, with h = rest ratio and base + rest = 1. */
-    vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, vd_add(cross, slope))));
+    vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, cross)));
     return (form_base){base.high,
                        form_log(tier, s, base),
                        slope,
@@ -206,9 +203,8 @@ FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, const form_step *
     slope = vd_select(is_zero(base.high), zero, slope);
     slope = form_by_hardness(s->hard, slope, vd_neg(x->larger.high), x->smaller.high);
     vd turn = vd_sub(x->smaller.high, x->larger.high);
-    return (form_base){base.high,    form_log(tier, s, base),
-                       slope,        vd_mul(slope, vd_sub(turn, slope)),
-                       vd_neg(sign), zero};
+    return (form_base){
+        base.high, form_log(tier, s, base), slope, vd_mul(slope, turn), vd_neg(sign), zero};
 }
 
 /* ---- A modulating factor times the cross-entropy ---- */
@@ -232,6 +228,18 @@ FOCAL_BODY void form_add_poly(const focal_form_span *span, const form_step *s,
     r->target_gradient = vd_fma(vd_mul(factor, s->x.turn), s->hard_keep, r->target_gradient);
 }
 
+/* b^(gamma - 1); the exponent's rounding error would meet log b. */
+FOCAL_BODY vd form_steep(focal_kernel_tier tier, const form_base *b, vd gamma) {
+    vd one = vd_set(1.0);
+    vd2 exponent = exact_sum(gamma, vd_neg(one));
+    if (tier == KERNEL_SLEEF)
+        return vd_sleef_pow(b->value, exponent.high);
+    vd power = exp_f64(pair_product(b->log, exponent));
+    vd at_zero = vd_select(vdm_lt(exponent.high, vd_set(0.0)), vd_set(HUGE_VAL), vd_set(0.0));
+    power = vd_select(is_zero(b->value), at_zero, power);
+    return vd_select(is_zero(exponent.high), one, power);
+}
+
 /* alpha b^gamma C; alpha may depend on the target, by `alpha_slope`. */
 FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_span *span,
                                       const form_step *s, const form_base *b, vd power,
@@ -246,12 +254,15 @@ FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_s
     vd slope = vd_mul(gamma, b->slope);
     r.gradient = vd_mul(weighted, vd_fma(slope, finite, cross));
     vd mixed = vd_mul(vd_mul(two, slope), cross);
-    vd curvature = b->curvature;
+    /* gamma (b'' / b + (gamma - 1) h^2) */
+    vd square = vd_mul(b->slope, b->slope), gamma_less = vd_sub(gamma, vd_set(1.0));
+    vd curvature = vd_mul(gamma, vd_fma(gamma_less, square, b->curvature));
     if (span->hessian_mode == KERNEL_HESSIAN_UPPER) {
         mixed = vd_max(mixed, zero);
-        curvature = vd_max(curvature, zero);
+        curvature = vd_max(vd_sub(b->curvature, square), zero);
+        curvature = vd_mul(gamma, vd_fma(slope, b->slope, curvature));
     }
-    curvature = vd_mul(gamma, vd_fma(slope, b->slope, curvature));
+
     r.hessian = vd_mul(weighted, vd_fma(curvature, finite, vd_add(x->variance, mixed)));
     if (!span->target_gradient) {
         r.target_gradient = zero;
@@ -259,7 +270,8 @@ FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_s
     }
     /* By the base: b^(gamma - 1), which b itself is too small to be divided for. Cut, so that a
      * factor of 0 takes it along. */
-    vd steep = form_finite(power_pair_f64(tier, b->value, b->log, vd_sub(gamma, vd_set(1.0))));
+    vd steep = form_finite(form_steep(tier, b, gamma));
+
     vd by_base = vd_mul(vd_mul(alpha, vd_mul(gamma, b->by_target)), steep);
     vd by_factor = vd_fma(vd_mul(weighted, gamma), b->log_by_target, by_base);
     by_factor = vd_mul(by_factor, finite);

@@ -74,7 +74,7 @@ static inline int form_has_exponent(const focal_problem *p) {
 /* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. */
 static inline double form_bound_ulp(const form_case *c, focal_tier tier) {
     if (tier != FOCAL_TIER_SLEEF)
-        return 10.0;
+        return 12.0;
     const double gamma = form_largest_gamma(c), most = form_largest_logit(c);
     const double bound = 8.0 + 2.0 * gamma;
 
