@@ -153,7 +153,7 @@ def public_names() -> set[str]:
         names |= set(re.findall(r"^#\s*define (FOCAL_\w+)", text, re.MULTILINE))
     internal = {"FOCAL_H", "FOCAL_OPENMP_H", "FOCAL_API"}
     internal |= {f"FOCAL_{name}_ENUM" for name in ("STATUS", "TIER", "DTYPE", "FORM", "NORMALIZER")}
-    internal.add("focal_openmp_run")
+    internal |= {"focal_openmp_run", "focal_openmp_threads"}
     return names - internal
 
 

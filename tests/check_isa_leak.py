@@ -206,10 +206,11 @@ def contractions(entry: Entry, scratch: str, *extra: str) -> list[str]:
 
 
 def check_contraction(checks: Checks, entry: Entry, scratch: str) -> None:
-    """Rows whose features include FMA; for the others check_object forbids it already on x86."""
+    """No FMA that the source does not write. The row scalar writes one, the C library's fma, which
+    is a call on x86 and an instruction where every processor has it."""
     file_format, functions = load(entry.object)
     written = len(fused(functions))
-    if entry.row == "scalar":
+    if entry.row == "scalar" and "x86" in file_format:
         checks.expect(f"{entry.name()}: no FMA at all", fused(functions))
         return
     checks.expect(f"{entry.name()}: contraction", contractions(entry, scratch))
