@@ -2,6 +2,7 @@
  * library computes, a runner that counts right. */
 #include "baselines.h"
 #include "check.h"
+#include "goals.h"
 #include "roofline.h"
 #include "runner.h"
 
@@ -88,20 +89,45 @@ static void check_timer(void) {
 
 enum { SMALL = 4096 };
 
-static int64_t small_rows(const bench_case *shape) {
-    int64_t rows = SMALL / shape->classes + 1;
-    return rows < shape->rows ? rows : shape->rows;
+/* The case, or as many whole rows of it as are quick. */
+static bench_size small_size(const bench_case *shape) {
+    bench_size own = bench_size_of(shape, 0);
+    CHECK(own.outer == shape->outer && own.inner == shape->inner);
+    return own.outer * own.inner * shape->classes > SMALL ? bench_size_of(shape, SMALL) : own;
+}
+
+static void check_sizes(void) {
+    const bench_case *l1 = bench_case_find("l1"), *wide = bench_case_find("wide");
+    const bench_case image = {.outer = 8, .classes = 21, .inner = 262144};
+    CHECK(bench_case_find("l2") == NULL);
+    if (!CHECK(l1 != NULL && wide != NULL))
+        return;
+    CHECK(bench_size_of(l1, 1 << 20).outer == 1 << 20);
+    CHECK(bench_size_of(wide, 1000).outer == 1); /* a row at least */
+    CHECK(bench_size_of(wide, 400000).outer == 2);
+    bench_size part = bench_size_of(&image, 2100);
+    CHECK(part.outer == 1 && part.inner == 100);
+    part = bench_size_of(&image, 21);
+    CHECK(part.outer == 1 && part.inner == 1);
+    part = bench_size_of(&image, 2 * 21 * 262144);
+    CHECK(part.outer == 2 && part.inner == 262144);
+}
+
+/* Element `i` of an array of the case's dtype. */
+static double element(const bench_data *data, const void *array, size_t i) {
+    return data->shape->dtype == BENCH_F32 ? (double)((const float *)array)[i]
+                                           : ((const double *)array)[i];
 }
 
 /* Targets made for opponents hold the positives that the library counts. */
 static void check_targets(const bench_data *data, const focal_sums *sums) {
-    float scratch[100];
+    double scratch[100];
     double ones = 0.0;
     for (size_t first = 0; first < data->elements; first += 100) {
         size_t left = data->elements - first, count = left < 100 ? left : 100;
-        const float *targets = bench_float_targets(data, first, count, scratch);
+        const void *targets = bench_real_targets(data, first, count, scratch);
         for (size_t i = 0; i < count; i++)
-            ones += (double)targets[i];
+            ones += element(data, targets, i);
     }
     CHECK_CASE(ones == (double)sums->positives, "%s: %g ones, %lld positives",
                data->shape->name, ones, (long long)sums->positives);
@@ -124,38 +150,52 @@ static double execute_library(const bench_data *data, double gamma, bench_direct
 }
 
 /* Opponents sum in float, which costs them some 1e-6. */
-static void check_opponent(const bench_data *data, bench_baseline baseline, double gamma,
-                           bench_direction direction) {
+static void check_opponent(const bench_data *data, bench_baseline baseline, const char *isa,
+                           double gamma, bench_direction direction) {
     focal_sums sums = FOCAL_SUMS_INIT;
-    float *expected = malloc(data->elements * sizeof *expected);
+    const size_t bytes = data->elements * bench_dtype_bytes(data->shape->dtype);
+    void *expected = malloc(bytes);
     double exact = execute_library(data, gamma, direction, &sums), worst = 0.0, largest = 0.0;
     if (!CHECK(expected != NULL))
         return;
-    memcpy(expected, data->gradient, data->elements * sizeof *expected);
-    memset(data->gradient, 0xff, data->elements * sizeof *expected);
-    double sum = bench_baseline_run(baseline, data, gamma, direction);
+    memcpy(expected, data->gradient, bytes);
+    memset(data->gradient, 0xff, bytes);
+    double sum = bench_baseline_run(baseline, isa, data, gamma, direction);
     for (size_t i = 0; i < data->elements && direction != BENCH_LOSS; i++) {
-        double error = fabs((double)data->gradient[i] - (double)expected[i]);
-        largest = fmax(largest, fabs((double)expected[i]));
+        double error = fabs(element(data, data->gradient, i) - element(data, expected, i));
+        largest = fmax(largest, fabs(element(data, expected, i)));
         worst = error <= worst ? worst : error; /* NaN becomes the worst */
     }
-    CHECK_CASE(fabs(sum - exact) <= 1e-4 * fabs(exact), "%s %s gamma %g: %g, expected %g",
-               data->shape->name, bench_baseline_name(baseline), gamma, sum, exact);
-    CHECK_CASE(worst <= 1e-5 * largest, "%s %s gamma %g: gradient off by %g of %g",
-               data->shape->name, bench_baseline_name(baseline), gamma, worst, largest);
+    CHECK_CASE(fabs(sum - exact) <= 1e-4 * fabs(exact), "%s %s %s gamma %g: %g, expected %g",
+               data->shape->name, bench_baseline_name(baseline), isa ? isa : "", gamma, sum,
+               exact);
+    CHECK_CASE(worst <= 1e-5 * largest, "%s %s %s gamma %g: gradient off by %g of %g",
+               data->shape->name, bench_baseline_name(baseline), isa ? isa : "", gamma, worst,
+               largest);
     free(expected);
+}
+
+/* Every direction, with and without a power. */
+static void check_opponents(const bench_data *data, bench_baseline baseline, const char *isa) {
+    for (int direction = BENCH_LOSS; direction <= BENCH_BOTH; direction++)
+        for (double gamma = 2.0; gamma < 3.0; gamma += 0.5)
+            check_opponent(data, baseline, isa, gamma, (bench_direction)direction);
 }
 
 static void check_case(const bench_case *shape) {
     bench_data data;
-    if (!CHECK(bench_data_create(&data, shape, small_rows(shape))))
+    if (!CHECK(bench_data_create(&data, shape, small_size(shape), 0)))
         return;
-    for (int baseline = 0; baseline < BENCH_BASELINE_COUNT; baseline++)
-        for (int direction = BENCH_LOSS; direction <= BENCH_BOTH; direction++)
-            for (double gamma = 2.0;
-                 gamma < 3.0 && bench_baseline_usable((bench_baseline)baseline); gamma += 0.5)
-                check_opponent(&data, (bench_baseline)baseline, gamma,
-                               (bench_direction)direction);
+    for (int i = 0; i < BENCH_BASELINE_COUNT && bench_baseline_computes(shape, BENCH_LOSS);
+         i++) {
+        bench_baseline baseline = (bench_baseline)i;
+        for (size_t isa = 0; bench_baseline_isas[isa]; isa++)
+            if (baseline == BENCH_BASELINE_SLEEF &&
+                bench_baseline_usable(baseline, bench_baseline_isas[isa]))
+                check_opponents(&data, baseline, bench_baseline_isas[isa]);
+        if (bench_baseline_usable(baseline, NULL))
+            check_opponents(&data, baseline, NULL);
+    }
     if (shape->op == FOCAL_SIGMOID && shape->target_kind != FOCAL_TARGET_DENSE) {
         focal_sums sums = FOCAL_SUMS_INIT;
         execute_library(&data, 2.0, BENCH_LOSS, &sums);
@@ -164,10 +204,39 @@ static void check_case(const bench_case *shape) {
     bench_data_release(&data);
 }
 
+/* Kernels outside of the library: with the contract's sum the very bits, with a free one nearly. */
+static void check_summation(const char *isa, const char *name) {
+    bench_data data;
+    focal_sums sums = FOCAL_SUMS_INIT;
+    const bench_case *shape = bench_case_find(name);
+    if (!CHECK(bench_data_create(&data, shape, small_size(shape), 0)))
+        return;
+    double exact = execute_library(&data, 2.0, BENCH_LOSS, &sums);
+    double fixed = bench_summation_run(isa, BENCH_SUM_FIXED, &data);
+    double loose = bench_summation_run(isa, BENCH_SUM_FREE, &data);
+    CHECK_CASE(fixed == exact, "%s %s: %.17g, expected %.17g", isa, name, fixed, exact);
+    CHECK_CASE(fabs(loose - exact) <= 1e-4 * exact, "%s %s: %.17g", isa, name, loose);
+    bench_data_release(&data);
+}
+
+static void check_summations(void) {
+    bench_data data;
+    for (size_t i = 0; bench_baseline_isas[i]; i++)
+        if (bench_summation_usable(bench_baseline_isas[i])) {
+            check_summation(bench_baseline_isas[i], "block");
+            check_summation(bench_baseline_isas[i], "n80");
+            check_summation(bench_baseline_isas[i], "softmax1000");
+        }
+    CHECK(!bench_summation_usable("abacus"));
+    if (CHECK(bench_data_create(&data, bench_case_find("rows_label"), (bench_size){1, 1}, 0)))
+        CHECK(isnan(bench_summation_run("avx2", BENCH_SUM_FREE, &data)));
+    bench_data_release(&data);
+}
+
 static void check_roofline(void) {
     bench_data data;
     const bench_case *shape = &bench_cases[0];
-    if (!CHECK(bench_data_create(&data, shape, 1000)))
+    if (!CHECK(bench_data_create(&data, shape, (bench_size){1000, 1}, 0)))
         return;
     uint64_t before = bench_roofline_run(&data, BENCH_LOSS, NULL);
     CHECK(before == bench_roofline_run(&data, BENCH_LOSS, NULL));
@@ -188,19 +257,18 @@ static void remember_share(void *context, double share) {
     last_share = share;
 }
 
-static void check_runner(void) {
-    const bench_variant variants[] = {
-        {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 1},
-        {.kind = BENCH_KIND_BASELINE, .baseline = BENCH_BASELINE_PLAIN, .threads = 1},
-        {.kind = BENCH_KIND_ROOFLINE, .threads = 1}};
+static void check_contest(const bench_data *data) {
+    bench_entry entries[] = {
+        {data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 1}},
+        {data,
+         2.0,
+         BENCH_LOSS,
+         {.kind = BENCH_KIND_BASELINE, .baseline = BENCH_BASELINE_PLAIN, .threads = 1}},
+        {data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_ROOFLINE, .threads = 1}}};
     bench_settings settings = {.budget = 30.0, .progress = remember_share};
     bench_result results[3];
-    bench_data data;
-    char error[256], name[BENCH_NAME_MAX];
-    if (!CHECK(bench_data_create(&data, &bench_cases[0], 10)))
-        return;
-    CHECK_CASE(bench_run(&data, 2.0, BENCH_LOSS, variants, 3, &settings, results, error), "%s",
-               error);
+    char error[256];
+    CHECK_CASE(bench_run(entries, 3, &settings, results, error), "%s", error);
     for (int i = 0; i < 3; i++) {
         CHECK(results[i].rounds >= BENCH_ROUNDS && results[i].time.count == results[i].rounds);
         CHECK(results[i].time.least > 0.0 && results[i].time.least <= results[i].time.median);
@@ -215,15 +283,89 @@ static void check_runner(void) {
     bench_results_release(results, 3);
     settings.smoke = 1;
     last_share = 0.0;
-    CHECK(bench_run(&data, 2.0, BENCH_BOTH, variants, 3, &settings, results, error));
+    for (int i = 0; i < 3; i++)
+        entries[i].direction = BENCH_BOTH;
+    CHECK(bench_run(entries, 3, &settings, results, error));
     CHECK(results[0].rounds == 1 && results[0].iterations == 1);
     bench_results_release(results, 3);
-    const bench_variant unknown = {.kind = BENCH_KIND_FOCAL, .isa = "abacus", .threads = 1};
-    CHECK(!bench_run(&data, 2.0, BENCH_LOSS, &unknown, 1, &settings, results, error));
+    entries[0].variant.isa = "abacus";
+    CHECK(!bench_run(entries, 1, &settings, results, error));
     CHECK_CASE(strstr(error, "isa") != NULL, "%s", error);
-    bench_data_release(&data);
+}
+
+static void check_names(void) {
+    char name[BENCH_NAME_MAX];
     bench_variant_name(&(bench_variant){.isa = "avx2", .threads = 2}, name);
     CHECK_TEXT(name, "avx2 fast x2");
+    bench_variant_name(&(bench_variant){.kind = BENCH_KIND_BASELINE, .isa = "avx2"}, name);
+    CHECK_TEXT(name, "sleef on avx2");
+    bench_variant_name(
+        &(bench_variant){.kind = BENCH_KIND_KERNEL, .isa = "avx2", .sum = BENCH_SUM_FREE},
+        name);
+    CHECK_TEXT(name, "avx2 free sum");
+}
+
+static void check_runner(void) {
+    bench_data data;
+    if (!CHECK(bench_data_create(&data, &bench_cases[0], (bench_size){10, 1}, 0)))
+        return;
+    check_contest(&data);
+    check_names();
+    bench_data_release(&data);
+}
+
+static void check_goal_verdicts(void) {
+    const bench_goal more = {.kind = BENCH_SPEEDUP, .must = 2.0, .aim = 3.0};
+    const bench_goal less = {.kind = BENCH_COST, .must = 1.2, .aim = 1.1};
+    CHECK(bench_goal_judge(&more, 1.99) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&more, 2.0) == BENCH_MUST &&
+          bench_goal_judge(&more, 3.0) == BENCH_AIM);
+    CHECK(bench_goal_judge(&less, 1.21) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&less, 1.2) == BENCH_MUST &&
+          bench_goal_judge(&less, 1.0) == BENCH_AIM);
+    CHECK(bench_goal_judge(&more, (double)NAN) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&less, (double)NAN) == BENCH_MISSED);
+    CHECK_TEXT(bench_goal_verdict_name(BENCH_AIM), "aim");
+}
+
+/* The arithmetic of each kind, on a goal whose sides are the same: the values are known. */
+static void check_goals(void) {
+    static bench_goal_store store;
+    const bench_side side = {.name = "tiny", .gamma = 2.0, .variant = {.threads = 1}};
+    const struct {
+        bench_goal_kind kind;
+        double low, high;
+    } expected[] = {
+        {BENCH_SPEEDUP, 0.5, 2.0}, {BENCH_COST, 0.5, 2.0}, {BENCH_OVERHEAD, -1e5, 1e5}};
+    bench_settings settings = {.budget = 5.0};
+    bench_goal_result result;
+    char error[256];
+    for (size_t i = 0; i < 3; i++) {
+        const bench_goal goal = {.kind = expected[i].kind, .ours = side, .theirs = side};
+        CHECK_CASE(bench_goal_run(&goal, "scalar", 0.0, &settings, &store, &result, error),
+                   "%s", error);
+        CHECK_CASE(result.value.median > expected[i].low &&
+                       result.value.median < expected[i].high,
+                   "%zu: %g", i, result.value.median);
+        CHECK(result.value.low <= result.value.median && result.rounds >= 6);
+    }
+    const bench_goal bound = {.kind = BENCH_BOUND, .ours = side, .theirs = side};
+    CHECK(bench_goal_obstacle(&bound, "scalar", 0.0, 1) != NULL);
+    CHECK(bench_goal_obstacle(&bound, "scalar", 1.0, 1) == NULL);
+#if defined(__x86_64__) || defined(__aarch64__)
+    CHECK(bench_goal_run(&bound, "scalar", 1.0, &settings, &store, &result, error));
+    CHECK_CASE(fabs(result.value.median * result.cycles[0] - 1.0) < 1e-3, "%g of %g",
+               result.value.median, result.cycles[0]);
+#endif
+    bench_goal_store_release(&store);
+    for (size_t i = 0; i < bench_goal_count; i++) {
+        CHECK_CASE(bench_case_find(bench_goals[i].ours.name) &&
+                       bench_case_find(bench_goals[i].theirs.name),
+                   "%s", bench_goals[i].name);
+        /* An aim is beyond the must: what reaches it is no mere must. */
+        CHECK(bench_goal_judge(&bench_goals[i], bench_goals[i].must) == BENCH_MUST);
+        CHECK(bench_goal_judge(&bench_goals[i], bench_goals[i].aim) == BENCH_AIM);
+    }
 }
 
 int main(void) {
@@ -232,9 +374,13 @@ int main(void) {
     check_pairs();
     check_verdicts();
     check_timer();
+    check_sizes();
     for (size_t i = 0; i < bench_case_count; i++)
         check_case(&bench_cases[i]);
     check_roofline();
+    check_summations();
     check_runner();
+    check_goal_verdicts();
+    check_goals();
     return check_report();
 }
