@@ -71,8 +71,8 @@ logs=$work/logs
 packages=(gcc g++ libc6-dev binutils pkg-config meson ninja-build libsleef-dev cmake git
     python3 python3-venv)
 clang_packages=(clang libomp-dev)
-aarch64_packages=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static libc6:arm64 libgomp1:arm64 libstdc++6:arm64 libsleef-dev:arm64)
+aarch64_packages=("${aarch64_base_packages[@]}" g++-aarch64-linux-gnu
+    libgomp1:arm64 libstdc++6:arm64)
 
 set_up_packages() {
     local wanted=("${packages[@]}")
@@ -80,11 +80,7 @@ set_up_packages() {
     ! wants clang || wanted+=("${clang_packages[@]}")
     if wants aarch64; then
         wanted+=("${aarch64_packages[@]}")
-        if ! dpkg --print-foreign-architectures | grep -qx arm64; then
-            say "adding arm64 to dpkg's architectures, for SLEEF's and the C library's packages"
-            as_root dpkg --add-architecture arm64
-            as_root apt-get -qq update
-        fi
+        add_aarch64_architecture
     fi
     install_packages "${wanted[@]}"
 }
