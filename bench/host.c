@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* getloadavg */
 #include "host.h"
 
+#include "commit.h"
 #include "stats.h"
 
 #include <stdarg.h>
@@ -161,6 +162,7 @@ void bench_card_fill(bench_card *card, bench_clock clock) {
     if (uname(&kernel) == 0)
         bench_card_set(card, BENCH_CARD_KERNEL, "%.30s %.60s %.30s", kernel.sysname,
                        kernel.release, kernel.machine);
+    bench_card_set(card, BENCH_CARD_COMMIT, "%s", BENCH_COMMIT);
     bench_card_set(card, BENCH_CARD_FLAGS, "%s", BENCH_FLAGS);
     if (bench_load() >= 0.0)
         bench_card_set(card, BENCH_CARD_LOAD, "%.2f", bench_load());

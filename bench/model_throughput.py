@@ -70,10 +70,11 @@ def find_mca() -> str | None:
     return next(filter(None, map(shutil.which, [*names, "llvm-mca"])), None)
 
 
-def version_of(mca: str) -> str:
+def version_of(mca: str) -> tuple[str, str]:
+    """Of LLVM, and what it takes this host's CPU for."""
     text = subprocess.run([mca, "--version"], capture_output=True, text=True).stdout
-    found = re.search(r"version (\S+)", text)
-    return found[1] if found else "unknown"
+    version, cpu = (re.search(pattern, text) for pattern in (r"version (\S+)", r"Host CPU: (\S+)"))
+    return version[1] if version else "unknown", cpu[1] if cpu else "unknown"
 
 
 def known_cores(mca: str) -> set[str]:
@@ -163,13 +164,15 @@ def program_of(isa: str, arguments: argparse.Namespace) -> Path:
 
 def model_all(mca: str, arguments: argparse.Namespace) -> dict[str, Any]:
     known = known_cores(mca)
-    report: dict[str, Any] = {"focal_model": 1, "llvm": version_of(mca), "not_modelled": [], "results": []}
+    version, host = version_of(mca)
+    report: dict[str, Any] = {"focal_model": 1, "llvm": version, "host_cpu": host}
+    report |= {"not_modelled": [], "results": []}
     jobs = []
     for isa, cores in CORES.items():
         for core in cores:
             if core.cpu not in known:
                 report["not_modelled"].append(
-                    {"isa": isa, "core": core.name, "why": f"LLVM {report['llvm']} does not know {core.cpu}"}
+                    {"isa": isa, "core": core.name, "why": f"LLVM {version} does not know {core.cpu}"}
                 )
         there = [core for core in cores if core.cpu in known]
         try:
