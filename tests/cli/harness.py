@@ -131,10 +131,6 @@ class CommandTest(unittest.TestCase):
         path.write_bytes(content)
         return path
 
-    def need_address_space_limit(self) -> None:
-        if b"__asan_init" in Path(FOCAL).read_bytes():
-            self.skipTest("the address sanitizer cannot run under a limit of address space")
-
     def names(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from harness import DONE, FAILED, USAGE, CommandTest, header_text, limit, raw_npy
 
 F4 = "'<f4'"
@@ -218,8 +219,8 @@ class Inputs(CommandTest):
             *(np.array([-1, 3]), "--background", "-1"),
         )
 
+    @pytest.mark.address_space_limit
     def test_more_than_memory(self) -> None:
-        self.need_address_space_limit()
         path = self.folder / "huge.npy"
         path.write_bytes(raw_npy(header_text(F4, "(4294967296, 1)")))
         os.truncate(path, path.stat().st_size + 2**34)
@@ -367,9 +368,9 @@ class Outputs(CommandTest):
         self.refused(FAILED, message, "eval", *arguments)
         self.assertEqual((loss.read_bytes(), self.names()), (b"old", names))
 
+    @pytest.mark.address_space_limit
     def test_memory_for_an_output(self) -> None:
         """Address space for two inputs of 64 MiB and little more."""
-        self.need_address_space_limit()
         big = self.save("big.npy", np.zeros((2**24, 1), np.float32))
         names = self.names()
         for option in ("--loss", "--grad"):
