@@ -3,7 +3,6 @@
 
 #include "options.h"
 
-
 #include <stdio.h>
 #include <string.h>
 
