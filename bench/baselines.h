@@ -26,29 +26,36 @@ extern const char *const bench_baseline_isas[];
 /* Whether this build and this CPU have it. `isa` is NULL but for SLEEF. */
 int bench_baseline_usable(bench_baseline baseline, const char *isa);
 
-/* Whether it computes that at all: no opponent has inner dimensions or Hessians. */
+/* Whether they compute that at all: Hessians of sigmoid and hard targets alone. */
 int bench_baseline_computes(const bench_case *shape, bench_direction direction);
 
-/* One execution. The gradient is written unless the direction is the loss; the returned sum of
- * losses is 0 if the direction is the gradient. */
+/* One execution. The gradient is written unless the direction is the loss, the Hessian if the data
+ * have one; the returned sum of losses is 0 if the direction is another than loss and both. */
 double bench_baseline_run(bench_baseline baseline, const char *isa, const bench_data *data,
                           double gamma, bench_direction direction);
 
 /* ---- What an opponent implements ----------------------------------------------------------- */
 
-/* A piece of the work: sigmoid elements with targets of the logits' type, or one softmax row
- * with its label. */
+/* A piece of the work: sigmoid elements with targets of the logits' type; one softmax row with its
+ * label; or `count` softmax rows side by side, whose classes are `stride` elements apart, with
+ * labels of which those below 0 count for nothing. */
 typedef struct bench_piece {
     const void *logits, *targets;
-    void *gradient; /* NULL: not wanted */
+    void *gradient, *hessian; /* NULL: not wanted */
     size_t count, label;
+    const int32_t *labels;
+    size_t classes, stride;
     int want_loss;
     double gamma, alpha_positive, alpha_negative;
 } bench_piece;
 
+/* Rows side by side are at most so many, of so many classes. */
+enum { BENCH_ROWS_MOST = 256, BENCH_SIDE_CLASSES_MOST = 1024 };
+
 typedef struct bench_opponent {
     double (*sigmoid)(const bench_piece *piece);
     double (*softmax)(const bench_piece *piece);
+    double (*softmax_side_by_side)(const bench_piece *piece);
 } bench_opponent;
 
 /* By dtype. */

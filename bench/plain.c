@@ -35,9 +35,10 @@ INLINE real power_below(real q, real gamma, int square) {
 }
 
 /* torchvision's formula for targets in [0, 1], with log(1 + exp(-|x|)) for stability. */
-INLINE double sigmoid_loop(const bench_piece *piece, int square, int loss, int gradient) {
+INLINE double sigmoid_loop(const bench_piece *piece, int square, int loss, int gradient,
+                           int hessian) {
     const real *restrict logits = piece->logits, *restrict targets = piece->targets;
-    real *restrict gradients = piece->gradient;
+    real *restrict gradients = piece->gradient, *restrict hessians = piece->hessian;
     const real gamma = (real)piece->gamma, offset = (real)piece->alpha_negative;
     const real slope = (real)(piece->alpha_positive - piece->alpha_negative);
     real sum = zero;
@@ -55,6 +56,12 @@ INLINE double sigmoid_loop(const bench_piece *piece, int square, int loss, int g
             gradients[i] = alpha * below * inner;
             if (loss)
                 sum += alpha * below * q * entropy;
+            /* Of hard targets: alpha q^gamma p_t [(1 + 2 gamma) q + gamma log p_t (q - gamma p_t)]
+             */
+            if (hessian) {
+                real p_t = one - q, slope_t = gamma * entropy * (q - gamma * p_t);
+                hessians[i] = alpha * below * q * p_t * ((one + two * gamma) * q - slope_t);
+            }
         } else {
             sum += alpha * power(q, gamma, square) * entropy;
         }
@@ -65,10 +72,12 @@ INLINE double sigmoid_loop(const bench_piece *piece, int square, int loss, int g
 static double sigmoid(const bench_piece *piece) {
     const int square = piece->gamma == 2.0;
     if (!piece->gradient)
-        return square ? sigmoid_loop(piece, 1, 1, 0) : sigmoid_loop(piece, 0, 1, 0);
+        return square ? sigmoid_loop(piece, 1, 1, 0, 0) : sigmoid_loop(piece, 0, 1, 0, 0);
+    if (piece->hessian)
+        return square ? sigmoid_loop(piece, 1, 0, 1, 1) : sigmoid_loop(piece, 0, 0, 1, 1);
     if (!piece->want_loss)
-        return square ? sigmoid_loop(piece, 1, 0, 1) : sigmoid_loop(piece, 0, 0, 1);
-    return square ? sigmoid_loop(piece, 1, 1, 1) : sigmoid_loop(piece, 0, 1, 1);
+        return square ? sigmoid_loop(piece, 1, 0, 1, 0) : sigmoid_loop(piece, 0, 0, 1, 0);
+    return square ? sigmoid_loop(piece, 1, 1, 1, 0) : sigmoid_loop(piece, 0, 1, 1, 0);
 }
 
 /* Of one row, once the sum of exponentials is known. */
@@ -107,4 +116,46 @@ static double softmax(const bench_piece *piece) {
     return -(double)(alpha * MATH(pow)(one - p, gamma) * log_p);
 }
 
-const bench_opponent PASTE(PASTE(bench_plain_, BENCH_SET), DTYPE) = {sigmoid, softmax};
+/* Class by class, so that the loops run along memory. */
+static double softmax_side_by_side(const bench_piece *piece) {
+    const real *restrict logits = piece->logits;
+    real *restrict gradients = piece->gradient;
+    const real gamma = (real)piece->gamma, alpha = (real)piece->alpha_positive;
+    const size_t count = piece->count, stride = piece->stride;
+    real largest[BENCH_ROWS_MOST], sums[BENCH_ROWS_MOST], scale[BENCH_ROWS_MOST];
+    double loss = 0.0;
+    for (size_t i = 0; i < count; i++)
+        largest[i] = logits[i], sums[i] = zero;
+    for (size_t c = 1; c < piece->classes; c++)
+        for (size_t i = 0; i < count; i++)
+            largest[i] =
+                logits[c * stride + i] > largest[i] ? logits[c * stride + i] : largest[i];
+    for (size_t c = 0; c < piece->classes; c++)
+        for (size_t i = 0; i < count; i++) {
+            real e = MATH(exp)(logits[c * stride + i] - largest[i]);
+            sums[i] += e;
+            if (gradients)
+                gradients[c * stride + i] = e;
+        }
+    for (size_t i = 0; i < count; i++) {
+        int32_t label = piece->labels[i];
+        scale[i] = zero;
+        if (label < 0)
+            continue;
+        real log_p = logits[(size_t)label * stride + i] - largest[i] - MATH(log)(sums[i]);
+        real p = MATH(exp)(log_p);
+        loss -= (double)(alpha * MATH(pow)(one - p, gamma) * log_p);
+        if (gradients)
+            scale[i] = alpha * row_factor(p, gamma);
+    }
+    for (size_t c = 0; c < piece->classes && gradients; c++)
+        for (size_t i = 0; i < count; i++)
+            gradients[c * stride + i] *= -scale[i] / sums[i];
+    for (size_t i = 0; i < count && gradients; i++)
+        if (piece->labels[i] >= 0)
+            gradients[(size_t)piece->labels[i] * stride + i] += scale[i];
+    return piece->want_loss ? loss : 0.0;
+}
+
+const bench_opponent PASTE(PASTE(bench_plain_, BENCH_SET), DTYPE) = {sigmoid, softmax,
+                                                                     softmax_side_by_side};

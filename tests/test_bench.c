@@ -1,6 +1,5 @@
-/* The measuring core of bench/: statistics with known answers, opponents that compute what the
- * library computes, a runner that counts right. */
-#include "baselines.h"
+/* The measuring core of bench/: statistics with known answers, a runner that counts right, goals
+ * that judge right. test_bench_opponents.c has the rest. */
 #include "check.h"
 #include "goals.h"
 #include "roofline.h"
@@ -87,19 +86,14 @@ static void check_timer(void) {
     }
 }
 
-enum { SMALL = 4096 };
-
-/* The case, or as many whole rows of it as are quick. */
-static bench_size small_size(const bench_case *shape) {
-    bench_size own = bench_size_of(shape, 0);
-    CHECK(own.outer == shape->outer && own.inner == shape->inner);
-    return own.outer * own.inner * shape->classes > SMALL ? bench_size_of(shape, SMALL) : own;
-}
-
 static void check_sizes(void) {
     const bench_case *l1 = bench_case_find("l1"), *wide = bench_case_find("wide");
     const bench_case image = {.outer = 8, .classes = 21, .inner = 262144};
     CHECK(bench_case_find("l2") == NULL);
+    for (size_t i = 0; i < bench_case_count; i++) {
+        bench_size own = bench_size_of(&bench_cases[i], 0);
+        CHECK(own.outer == bench_cases[i].outer && own.inner == bench_cases[i].inner);
+    }
     if (!CHECK(l1 != NULL && wide != NULL))
         return;
     CHECK(bench_size_of(l1, 1 << 20).outer == 1 << 20);
@@ -111,126 +105,6 @@ static void check_sizes(void) {
     CHECK(part.outer == 1 && part.inner == 1);
     part = bench_size_of(&image, 2 * 21 * 262144);
     CHECK(part.outer == 2 && part.inner == 262144);
-}
-
-/* Element `i` of an array of the case's dtype. */
-static double element(const bench_data *data, const void *array, size_t i) {
-    return data->shape->dtype == BENCH_F32 ? (double)((const float *)array)[i]
-                                           : ((const double *)array)[i];
-}
-
-/* Targets made for opponents hold the positives that the library counts. */
-static void check_targets(const bench_data *data, const focal_sums *sums) {
-    double scratch[100];
-    double ones = 0.0;
-    for (size_t first = 0; first < data->elements; first += 100) {
-        size_t left = data->elements - first, count = left < 100 ? left : 100;
-        const void *targets = bench_real_targets(data, first, count, scratch);
-        for (size_t i = 0; i < count; i++)
-            ones += element(data, targets, i);
-    }
-    CHECK_CASE(ones == (double)sums->positives, "%s: %g ones, %lld positives",
-               data->shape->name, ones, (long long)sums->positives);
-}
-
-static double execute_library(const bench_data *data, double gamma, bench_direction direction,
-                              focal_sums *sums) {
-    focal_problem problem;
-    focal_buffers buffers;
-    focal_plan *plan = NULL;
-    bench_problem(&problem, data, gamma, direction, FOCAL_TIER_DEFAULT);
-    focal_buffers_init(&buffers);
-    buffers.logits = data->logits;
-    buffers.targets = data->targets;
-    buffers.gradient = data->gradient;
-    CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
-    CHECK_STATUS(focal_plan_execute(plan, &buffers, NULL, sums, NULL), FOCAL_OK);
-    focal_plan_destroy(plan);
-    return sums->loss;
-}
-
-/* Opponents sum in float, which costs them some 1e-6. */
-static void check_opponent(const bench_data *data, bench_baseline baseline, const char *isa,
-                           double gamma, bench_direction direction) {
-    focal_sums sums = FOCAL_SUMS_INIT;
-    const size_t bytes = data->elements * bench_dtype_bytes(data->shape->dtype);
-    void *expected = malloc(bytes);
-    double exact = execute_library(data, gamma, direction, &sums), worst = 0.0, largest = 0.0;
-    if (!CHECK(expected != NULL))
-        return;
-    memcpy(expected, data->gradient, bytes);
-    memset(data->gradient, 0xff, bytes);
-    double sum = bench_baseline_run(baseline, isa, data, gamma, direction);
-    for (size_t i = 0; i < data->elements && direction != BENCH_LOSS; i++) {
-        double error = fabs(element(data, data->gradient, i) - element(data, expected, i));
-        largest = fmax(largest, fabs(element(data, expected, i)));
-        worst = error <= worst ? worst : error; /* NaN becomes the worst */
-    }
-    CHECK_CASE(fabs(sum - exact) <= 1e-4 * fabs(exact), "%s %s %s gamma %g: %g, expected %g",
-               data->shape->name, bench_baseline_name(baseline), isa ? isa : "", gamma, sum,
-               exact);
-    CHECK_CASE(worst <= 1e-5 * largest, "%s %s %s gamma %g: gradient off by %g of %g",
-               data->shape->name, bench_baseline_name(baseline), isa ? isa : "", gamma, worst,
-               largest);
-    free(expected);
-}
-
-/* Every direction, with and without a power. */
-static void check_opponents(const bench_data *data, bench_baseline baseline, const char *isa) {
-    for (int direction = BENCH_LOSS; direction <= BENCH_BOTH; direction++)
-        for (double gamma = 2.0; gamma < 3.0; gamma += 0.5)
-            check_opponent(data, baseline, isa, gamma, (bench_direction)direction);
-}
-
-static void check_case(const bench_case *shape) {
-    bench_data data;
-    if (!CHECK(bench_data_create(&data, shape, small_size(shape), 0)))
-        return;
-    for (int i = 0; i < BENCH_BASELINE_COUNT && bench_baseline_computes(shape, BENCH_LOSS);
-         i++) {
-        bench_baseline baseline = (bench_baseline)i;
-        for (size_t isa = 0; bench_baseline_isas[isa]; isa++)
-            if (baseline == BENCH_BASELINE_SLEEF &&
-                bench_baseline_usable(baseline, bench_baseline_isas[isa]))
-                check_opponents(&data, baseline, bench_baseline_isas[isa]);
-        if (bench_baseline_usable(baseline, NULL))
-            check_opponents(&data, baseline, NULL);
-    }
-    if (shape->op == FOCAL_SIGMOID && shape->target_kind != FOCAL_TARGET_DENSE) {
-        focal_sums sums = FOCAL_SUMS_INIT;
-        execute_library(&data, 2.0, BENCH_LOSS, &sums);
-        check_targets(&data, &sums);
-    }
-    bench_data_release(&data);
-}
-
-/* Kernels outside of the library: with the contract's sum the very bits, with a free one nearly. */
-static void check_summation(const char *isa, const char *name) {
-    bench_data data;
-    focal_sums sums = FOCAL_SUMS_INIT;
-    const bench_case *shape = bench_case_find(name);
-    if (!CHECK(bench_data_create(&data, shape, small_size(shape), 0)))
-        return;
-    double exact = execute_library(&data, 2.0, BENCH_LOSS, &sums);
-    double fixed = bench_summation_run(isa, BENCH_SUM_FIXED, &data);
-    double loose = bench_summation_run(isa, BENCH_SUM_FREE, &data);
-    CHECK_CASE(fixed == exact, "%s %s: %.17g, expected %.17g", isa, name, fixed, exact);
-    CHECK_CASE(fabs(loose - exact) <= 1e-4 * exact, "%s %s: %.17g", isa, name, loose);
-    bench_data_release(&data);
-}
-
-static void check_summations(void) {
-    bench_data data;
-    for (size_t i = 0; bench_baseline_isas[i]; i++)
-        if (bench_summation_usable(bench_baseline_isas[i])) {
-            check_summation(bench_baseline_isas[i], "block");
-            check_summation(bench_baseline_isas[i], "n80");
-            check_summation(bench_baseline_isas[i], "softmax1000");
-        }
-    CHECK(!bench_summation_usable("abacus"));
-    if (CHECK(bench_data_create(&data, bench_case_find("rows_label"), (bench_size){1, 1}, 0)))
-        CHECK(isnan(bench_summation_run("avx2", BENCH_SUM_FREE, &data)));
-    bench_data_release(&data);
 }
 
 static void check_roofline(void) {
@@ -375,10 +249,7 @@ int main(void) {
     check_verdicts();
     check_timer();
     check_sizes();
-    for (size_t i = 0; i < bench_case_count; i++)
-        check_case(&bench_cases[i]);
     check_roofline();
-    check_summations();
     check_runner();
     check_goal_verdicts();
     check_goals();
