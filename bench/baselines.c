@@ -18,12 +18,16 @@ static const struct {
 #if FOCAL_BENCH_X86
     {BENCH_BASELINE_SLEEF, "avx512", {&bench_sleef_avx512_f32, &bench_sleef_avx512_f64}},
     {BENCH_BASELINE_SLEEF, "avx2", {&bench_sleef_avx2_f32, &bench_sleef_avx2_f64}},
+#elif FOCAL_BENCH_AARCH64
+    {BENCH_BASELINE_SLEEF, "neon", {&bench_sleef_neon_f32, &bench_sleef_neon_f64}},
 #endif
 };
 
 const char *const bench_baseline_isas[] = {
 #if FOCAL_BENCH_X86
     "avx512", "avx2",
+#elif FOCAL_BENCH_AARCH64
+    "neon",
 #endif
     NULL};
 

@@ -63,5 +63,6 @@ extern const bench_opponent bench_plain_base_f32, bench_plain_base_f64;
 extern const bench_opponent bench_plain_vectorised_f32, bench_plain_vectorised_f64;
 extern const bench_opponent bench_sleef_avx2_f32, bench_sleef_avx2_f64;
 extern const bench_opponent bench_sleef_avx512_f32, bench_sleef_avx512_f64;
+extern const bench_opponent bench_sleef_neon_f32, bench_sleef_neon_f64;
 
 #endif

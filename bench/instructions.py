@@ -19,8 +19,6 @@ QEMU_LINE = re.compile(r"^Trace \d+: \S+ \[\w+/(\w+)/")
 LISTING_LINE = re.compile(r"^\s*([0-9a-f]+):\t(.+)$")
 # Two executed addresses farther apart than this are listed apart.
 LARGEST_GAP = 4096
-# Share of instructions that may be left out, such as memcpy's for the rest of a row under qemu.
-LARGEST_UNKNOWN = 0.01
 
 CALL_OR_RETURN = re.compile(r"^(call|ret|bl|blr|br|leave)\b")
 # The target of a jump, or the page of an address: what follows does not decide its cost.
@@ -65,41 +63,47 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
-def trace_here(program: Path, workload: Workload) -> tuple[list[Module], list[int]]:
-    modules, addresses = [], []
-    for line in run([str(program), *workload.arguments()]).splitlines():
+def modules_of(output: str, program: Path) -> list[Module]:
+    """What stands where, of which the program itself is at its fixed addresses."""
+    modules = []
+    for line in output.splitlines():
         if line.startswith("map "):
             _, first, last, offset, path = line.split(" ", 4)
             fixed = Path(path).resolve() == program.resolve()
             shift = 0 if fixed else int(first, 16) - int(offset, 16)
             modules.append(Module(path, int(first, 16), int(last, 16), shift))
-        else:
-            addresses.append(int(line, 16))
-    return modules, addresses
+    return modules
+
+
+def trace_here(program: Path, workload: Workload) -> tuple[list[Module], list[int]]:
+    output = run([str(program), *workload.arguments()])
+    addresses = [int(line, 16) for line in output.splitlines() if not line.startswith("map ")]
+    return modules_of(output, program), addresses
 
 
 def trace_emulated(program: Path, workload: Workload) -> tuple[list[Module], list[int]]:
-    """The whole program, of which the part within it is at its fixed addresses."""
     options = run([QEMU, "--help"])
     single = "-one-insn-per-tb" if "-one-insn-per-tb" in options else "-singlestep"
     with tempfile.NamedTemporaryFile() as log:
-        run([QEMU, single, "-d", "nochain,exec", "-D", log.name, str(program), *workload.arguments()])
+        output = run(
+            [QEMU, single, "-d", "nochain,exec", "-D", log.name, str(program), *workload.arguments()]
+        )
         with open(log.name) as lines:
             addresses = [int(found[1], 16) for found in map(QEMU_LINE.match, lines) if found]
-    return [Module(str(program), 0x400000, 0x400000 + program.stat().st_size, 0)], addresses
+    return modules_of(output, program), addresses
 
 
-def kernel_range(program: Path, isa: str, addresses: Iterable[int]) -> tuple[str, int, int]:
-    """Name and addresses of the kernel that was executed."""
+def executed_range(program: Path, pattern: str, addresses: Iterable[int]) -> tuple[str, int, int]:
+    """Name and addresses of the function of such a name that was executed."""
     starts, symbols = set(addresses), []
     for line in run(["nm", "-n", str(program)]).splitlines():
         parts = line.split()
         if len(parts) == 3 and parts[1] in "tT":
             symbols.append((int(parts[0], 16), parts[2]))
     for (start, name), (end, _) in zip(symbols, symbols[1:]):
-        if start in starts and re.match(rf"focal_\w+__{isa}(_\w+)?$", name):
+        if start in starts and re.match(pattern, name):
             return name, start, end
-    raise TraceError(f"no kernel of the row {isa} was executed")
+    raise TraceError(f"no function {pattern} was executed")
 
 
 def listing(objdump: str, module: Module, addresses: set[int]) -> dict[int, str]:
@@ -143,11 +147,10 @@ def execution(program: Path, workload: Workload, *, is_arm: bool) -> Execution:
     """Of a library's tier: from the kernel's first instruction to its last, without the plan."""
     trace = trace_emulated if is_arm else trace_here
     modules, addresses = trace(program, workload)
-    name = ""
-    if workload.who != "calls":
-        name, start, end = kernel_range(program, workload.isa, addresses)
-        inside = [i for i, address in enumerate(addresses) if start <= address < end]
-        addresses = addresses[inside[0] : inside[-1] + 1]
+    wanted = r"execute$" if workload.who == "calls" else rf"focal_\w+__{workload.isa}(_\w+)?$"
+    name, start, end = executed_range(program, wanted, addresses)
+    inside = [i for i, address in enumerate(addresses) if start <= address < end]
+    addresses = addresses[inside[0] : inside[-1] + 1]
     objdump = "aarch64-linux-gnu-objdump" if is_arm else "objdump"
     texts: dict[int, str] = {}
     for module in modules:
@@ -156,7 +159,7 @@ def execution(program: Path, workload: Workload, *, is_arm: bool) -> Execution:
             found = listing(objdump, module, wanted)
             texts.update((address + module.shift, found[address]) for address in wanted)
     unknown = sum(address not in texts for address in addresses)
-    if unknown > LARGEST_UNKNOWN * len(addresses):
-        raise TraceError(f"{unknown} of {len(addresses)} instructions are in libraries at unknown addresses")
+    if unknown:
+        raise TraceError(f"{unknown} of {len(addresses)} instructions are in no file")
     lines = [for_mca(texts[address]) for address in addresses if address in texts]
-    return Execution(name, [line for line in lines if line])
+    return Execution("" if workload.who == "calls" else name, [line for line in lines if line])

@@ -3,7 +3,7 @@
 
 Traces what bench_trace executes (see instructions.py), in L1, and lets llvm-mca execute it on
 models of cores: cycles per logit, and the bound that the busiest execution port sets. Beside each
-kernel stands the same workload by SLEEF called per vector, where the host can run it.
+kernel stands the same workload by SLEEF called per vector.
 
 Usage: model_throughput.py [--build DIR] [--build-aarch64 DIR] [--json FILE] [--quick]
        model_throughput.py --bounds      prints ISA=CYCLES,... of this host, for focal bench --goals
@@ -135,7 +135,7 @@ def model_or_why(
 def workloads(isa: str, quick: bool) -> list[Workload]:
     found = []
     for case, logits, direction, gamma, tiers in WORKLOADS[:1] if quick else WORKLOADS:
-        for who in (*tiers, *(() if isa == "neon" else ("calls",))):
+        for who in (*tiers, "calls"):
             found.append(Workload(case, logits, direction, gamma, who, isa))
     return found
 

@@ -50,7 +50,8 @@ uint64_t bench_roofline_run(const bench_data *data, bench_direction direction,
     uint64_t result = move(data->logits, to, bytes, parallel) ^
                       move(data->targets, NULL, data->target_bytes, parallel);
 #if BENCH_HAS_DTYPES
-    /* The second output costs the writing alone: the logits are in no register any more. */
+    /* The second output is a copy of the first, which has to be read for it: from a cache if it
+     * fits one, else this is slower than a loop of two stores would be. */
     if (direction == BENCH_CURVATURE)
         move(data->gradient, data->hessian, bytes, parallel);
 #endif

@@ -52,7 +52,7 @@ set_up_aarch64() {
     {
         { [ -f build-aarch64/build.ninja ] ||
             meson setup build-aarch64 --buildtype=release --cross-file tests/cross/aarch64.ini \
-                -Dtests=false; } && ninja -C build-aarch64 bench/bench_trace
+                -Dtests=false -Dopenmp=disabled; } && ninja -C build-aarch64 bench/bench_trace
     } >"$log" 2>&1 || status=$?
     [ $status = 0 ] || cat "$log" >&2
     rm -f "$log"

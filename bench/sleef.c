@@ -1,11 +1,10 @@
 /* SLEEF as one uses it first: every vector through exp, log1p and, unless gamma is 2, pow, in
- * one loop. The deterministic names are the library's own tier's. Compiled for AVX2 and for
- * AVX-512 (by its flags), each in f32 and f64 (BENCH_DOUBLE); baselines.c asks the CPU before it
- * calls. */
+ * one loop. The deterministic names are the library's own tier's. Compiled for AVX2, AVX-512 (by its
+ * flags) and NEON, each in f32 and f64 (BENCH_DOUBLE); baselines.c asks the CPU before it calls.
+ */
 #include "baselines.h"
 #include "sleef_names.h"
 
-#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +12,14 @@
 #define PASTE(a, b)  PASTE_(a, b)
 
 /* V(add_) is _mm512_add_ps and the like, S(exp) is SLEEF's function. */
-#if defined(__AVX512F__) && BENCH_DOUBLE
+#if defined(__aarch64__)
+#include "sleef_neon.h"
+#else
+#include <immintrin.h>
+#endif
+
+#if defined(__aarch64__)
+#elif defined(__AVX512F__) && BENCH_DOUBLE
 typedef double real;
 typedef __m512d vector;
 #define V(operation) _mm512_##operation##pd
@@ -39,7 +45,9 @@ enum { LANES = sizeof(vector) / sizeof(real), ROW_MOST = BENCH_SIDE_CLASSES_MOST
 
 /* Of each lane, a where x is negative, else b. */
 static inline vector where_negative(vector x, vector a, vector b) {
-#if defined(__AVX512F__) && BENCH_DOUBLE
+#if defined(__aarch64__)
+    return V(select_)(V(sign_)(x), a, b);
+#elif defined(__AVX512F__) && BENCH_DOUBLE
     return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(x)), b, a);
 #elif defined(__AVX512F__)
     return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), b, a);

@@ -13,6 +13,8 @@ static const struct {
 #if FOCAL_BENCH_X86
     {"avx512", {&bench_fixed_avx512, &bench_free_avx512}},
     {"avx2", {&bench_fixed_avx2, &bench_free_avx2}},
+#elif FOCAL_BENCH_AARCH64
+    {"neon", {&bench_fixed_neon, &bench_free_neon}},
 #endif
     {NULL, {NULL, NULL}},
 };

@@ -24,5 +24,6 @@ typedef struct bench_summation {
 
 extern const bench_summation bench_fixed_avx2, bench_free_avx2;
 extern const bench_summation bench_fixed_avx512, bench_free_avx512;
+extern const bench_summation bench_fixed_neon, bench_free_neon;
 
 #endif

@@ -1,6 +1,8 @@
 /* Two kernels of the library, compiled from its sources with its flags: see summation.h.
  * BENCH_FREE_SUM says which sum. */
-#if defined(__AVX512F__)
+#if defined(__aarch64__)
+#include "vec/vec_neon.h"
+#elif defined(__AVX512F__)
 #include "vec/vec_avx512.h"
 #else
 #include "vec/vec_avx2.h"

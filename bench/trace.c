@@ -68,7 +68,11 @@ static int prepare(work *job, char **words) {
     return job->buffers.workspace || complain("not enough memory");
 }
 
-static int execute(work *job) {
+#if defined(__GNUC__)
+__attribute__((noinline)) /* what is traced lies between its first instruction and its last */
+#endif
+static int
+execute(work *job) {
     focal_sums sums = FOCAL_SUMS_INIT;
     if (job->with_calls)
         return bench_baseline_run(BENCH_BASELINE_SLEEF, job->isa, &job->data, job->gamma,
@@ -76,16 +80,9 @@ static int execute(work *job) {
     return focal_plan_execute(job->plan, &job->buffers, NULL, &sums, NULL) == FOCAL_OK;
 }
 
-#if defined(__x86_64__) && defined(__linux__)
-#include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static void print_map(pid_t child) {
-    char path[64], line[512];
-    snprintf(path, sizeof path, "/proc/%ld/maps", (long)child);
+/* Where code stands in memory. */
+static void print_map(const char *path) {
+    char line[512];
     FILE *file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file)) {
         unsigned long long from, to, offset;
@@ -98,6 +95,13 @@ static void print_map(pid_t child) {
     if (file)
         fclose(file);
 }
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Executes once before, so that no lazy binding is in the trace, and stops twice. */
 static void run_child(work *job) {
@@ -116,7 +120,9 @@ static int trace(work *job) {
         run_child(job);
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
         return complain("the child did not start");
-    print_map(child);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/maps", (long)child);
+    print_map(path);
     for (;;) {
         struct user_regs_struct registers;
         if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0 ||
@@ -134,6 +140,7 @@ static int trace(work *job) {
 }
 #else
 static int trace(work *job) {
+    print_map("/proc/self/maps");
     return execute(job) || complain("the execution failed");
 }
 #endif

@@ -27,8 +27,10 @@ def test_a_trace_is_the_whole_kernel() -> None:
 def test_models() -> None:
     mca = model_throughput.find_mca()
     assert mca, "bench/setup.sh model"
-    work = model_throughput.workloads("neon", True)[0]
-    results = model_throughput.model(mca, model_throughput.CORES["neon"], work, PROGRAM)
-    assert [one["cpu"] for one in results] == ["neoverse-v1", "neoverse-v2"]
-    for one in results:
-        assert 0.5 < one["port_bound_per_element"] <= one["cycles_per_element"] < 50.0
+    works = model_throughput.workloads("neon", True)
+    assert [work.who for work in works] == ["fast", "accurate", "calls"]
+    for work in works:
+        results = model_throughput.model(mca, model_throughput.CORES["neon"], work, PROGRAM)
+        assert [one["cpu"] for one in results] == ["neoverse-v1", "neoverse-v2"]
+        for one in results:
+            assert 0.5 < one["port_bound_per_element"] <= one["cycles_per_element"] < 50.0
