@@ -15,7 +15,7 @@ docs/performance.md between their markers, and docs/pictures/*.svg. bench/setup.
 needs.
 
   --name NAME        of this machine (its CPU and best row)
-  --only PART,...    some of: goals small large tiers sweep model processes pages
+  --only PART,...    some of: model goals small large doubles tiers sweep processes pages
   --clock cpu        for machines that others use: CPU time, without the goals of several threads
   --smoke            everything once and small, for tests: no figure means anything
   --build DIR        a release build (build)
@@ -25,7 +25,7 @@ needs.
 END
 }
 
-parts=(model goals small large tiers sweep processes pages)
+parts=(model goals small large doubles tiers sweep processes pages)
 build=build name='' only='' smoke='' clock=wall results='' page=docs/performance.md
 pictures=docs/pictures
 while [ $# -gt 0 ]; do
@@ -82,11 +82,8 @@ bench() {
 large=retinanet,n80,dram,llm,wide
 small=detr300,detr900,boosting,tiny,l1,block,l1_binary,rows_dense,rows_label
 small+=,softmax80,softmax1000,softmax32000
-# Present once the library has what they need.
-for case in segmentation gbdt l1_f64; do
-    "$focal" bench --list | grep -q "^  $case " || continue
-    [ "$case" = l1_f64 ] && small+=,$case || large+=,$case
-done
+has_case() { "$focal" bench --list | grep -q "^  $1 "; }
+! has_case segmentation || large+=,segmentation
 sizes=256,512,1024,1536,2048,3072,4096,6144,8192,16384,32768,65536,98304,131072,262144,524288
 sizes+=,1048576,2097152,4194304,8388608,16777216
 
@@ -103,6 +100,14 @@ record_goals() {
 
 record_small() { bench small --case "$small" --isa "$rows,scalar" --budget 2; }
 record_large() { bench large --case "$large" --isa "$rows" --against sleef,roofline --budget 4; }
+
+# f64, and the only direction that gradient boosting wants.
+record_doubles() {
+    if has_case l1_f64; then
+        bench doubles --case l1_f64,gbdt --direction loss,both,hessian --isa "$rows" \
+            --against sleef,roofline --budget 2
+    fi
+}
 
 record_tiers() {
     bench tiers --case l1,softmax80,softmax1000 --isa "$rows" --tier fast,accurate,sleef \

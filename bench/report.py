@@ -74,7 +74,8 @@ def counts(found: list[Record], rows: list[str]) -> str:
 
 def cases(results: Path) -> str:
     lines = []
-    for one in records(results, "large", "small"):
+    doubles = ["doubles"] if (results / "doubles.json").exists() else []
+    for one in records(results, "large", "small", *doubles):
         row, kind = split_variant(one["variant"])
         if kind != "fast" or row in ("", "scalar"):
             continue

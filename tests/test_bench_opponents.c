@@ -45,6 +45,9 @@ static double execute_library(const bench_data *data, double gamma, bench_direct
     buffers.logits = data->logits;
     buffers.targets = data->targets;
     buffers.gradient = data->gradient;
+#if BENCH_HAS_DTYPES
+    buffers.hessian = data->hessian;
+#endif
     CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
     CHECK_STATUS(focal_plan_execute(plan, &buffers, NULL, sums, NULL), FOCAL_OK);
     focal_plan_destroy(plan);
@@ -84,6 +87,55 @@ static void check_opponents(const bench_data *data, bench_baseline baseline, con
             check_opponent(data, baseline, isa, gamma, (bench_direction)direction);
 }
 
+/* Calls `check` for every opponent of this CPU. */
+static void for_each_opponent(void (*check)(bench_baseline, const char *isa, void *context),
+                              void *context) {
+    for (int i = 0; i < BENCH_BASELINE_COUNT; i++) {
+        if (bench_baseline_usable((bench_baseline)i, NULL))
+            check((bench_baseline)i, NULL, context);
+        for (size_t isa = 0; bench_baseline_isas[isa] && i == BENCH_BASELINE_SLEEF; isa++)
+            if (bench_baseline_usable((bench_baseline)i, bench_baseline_isas[isa]))
+                check((bench_baseline)i, bench_baseline_isas[isa], context);
+    }
+}
+
+#if BENCH_HAS_DTYPES
+/* The library's Hessian and that of an opponent. */
+static void check_curvature(bench_baseline baseline, const char *isa, void *context) {
+    bench_data *data = context;
+    focal_sums sums = FOCAL_SUMS_INIT;
+    const size_t bytes = data->elements * bench_dtype_bytes(data->shape->dtype);
+    void *expected = malloc(bytes);
+    execute_library(data, 2.5, BENCH_CURVATURE, &sums);
+    if (!CHECK(expected != NULL))
+        return;
+    memcpy(expected, data->hessian, bytes);
+    memset(data->hessian, 0xff, bytes);
+    bench_baseline_run(baseline, isa, data, 2.5, BENCH_CURVATURE);
+    double worst = 0.0;
+    for (size_t i = 0; i < data->elements; i++) {
+        double error = fabs(element(data, data->hessian, i) - element(data, expected, i));
+        worst = error <= worst ? worst : error; /* NaN becomes the worst */
+    }
+    CHECK_CASE(worst <= 1e-6, "%s %s %s: Hessian off by %g", data->shape->name,
+               bench_baseline_name(baseline), isa ? isa : "", worst);
+    free(expected);
+}
+
+static void check_curvatures(const bench_case *shape) {
+    bench_data data;
+    if (!bench_baseline_computes(shape, BENCH_CURVATURE))
+        return;
+    if (CHECK(bench_data_create(&data, shape, small_size(shape), 1)))
+        for_each_opponent(check_curvature, &data);
+    bench_data_release(&data);
+}
+#else
+static void check_curvatures(const bench_case *shape) {
+    (void)shape; /* the library has none */
+}
+#endif
+
 static void check_case(const bench_case *shape) {
     bench_data data;
     if (!CHECK(bench_data_create(&data, shape, small_size(shape), 0)))
@@ -104,18 +156,6 @@ static void check_case(const bench_case *shape) {
         check_targets(&data, &sums);
     }
     bench_data_release(&data);
-}
-
-/* Calls `check` for every opponent of this CPU. */
-static void for_each_opponent(void (*check)(bench_baseline, const char *isa, void *context),
-                              void *context) {
-    for (int i = 0; i < BENCH_BASELINE_COUNT; i++) {
-        if (bench_baseline_usable((bench_baseline)i, NULL))
-            check((bench_baseline)i, NULL, context);
-        for (size_t isa = 0; bench_baseline_isas[isa] && i == BENCH_BASELINE_SLEEF; isa++)
-            if (bench_baseline_usable((bench_baseline)i, bench_baseline_isas[isa]))
-                check((bench_baseline)i, bench_baseline_isas[isa], context);
-    }
 }
 
 /* The gradient at logit i by the plain formula, of which the Hessian is the slope. */
@@ -269,8 +309,10 @@ static void check_summations(void) {
 }
 
 int main(void) {
-    for (size_t i = 0; i < bench_case_count; i++)
+    for (size_t i = 0; i < bench_case_count; i++) {
         check_case(&bench_cases[i]);
+        check_curvatures(&bench_cases[i]);
+    }
     check_doubles();
     check_layouts();
     check_summations();
