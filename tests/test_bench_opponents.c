@@ -117,7 +117,7 @@ static void check_curvature(bench_baseline baseline, const char *isa, void *cont
         double error = fabs(element(data, data->hessian, i) - element(data, expected, i));
         worst = error <= worst ? worst : error; /* NaN becomes the worst */
     }
-    CHECK_CASE(worst <= 1e-6, "%s %s %s: Hessian off by %g", data->shape->name,
+    CHECK_CASE(worst <= 1e-5, "%s %s %s: Hessian off by %g", data->shape->name,
                bench_baseline_name(baseline), isa ? isa : "", worst);
     free(expected);
 }
