@@ -281,7 +281,7 @@ static double softmax_side_by_side(const bench_piece *piece) {
     for (; i + LANES <= piece->count; i += LANES)
         loss += vector_of_rows(piece, i);
     for (; i < piece->count; i++) {
-        real row[ROW_MOST], slope[ROW_MOST];
+        real row[ROW_MOST] = {0}, slope[ROW_MOST];
         bench_piece one = *piece;
         int32_t label = piece->labels[i];
         for (size_t c = 0; c < piece->classes; c++)
