@@ -105,19 +105,9 @@ echo "The exact sums, computed in 100 digits: 171.0218414363952 and 64.096455606
 
 say "5/6 the instruction sets of this CPU, on the sample repeated 500 times (4.5 million logits)"
 read -r -a rows <<<"$(usable_rows)"
-run_shown python3 examples/digits/repeat_sample.py --copies 500 build/digits_500
+printf '\nWhole processes, one thread: start, read two files, compute the loss 10 times.\n'
+run_shown bench/compare_isas.sh --copies 500 --repeat 10 --runs 3
 setting=(--activation sigmoid --gamma 2 --alpha 0.25 --threads 1)
-files=(--logits build/digits_500/sigmoid_logits.npy --targets build/digits_500/targets.npy)
-
-printf '\nWhole process, one thread: start, read two files, compute the loss 10 times.\n'
-commands=()
-for row in "${rows[@]}"; do
-    # scalarfma is there to check the others, and for CPUs older than any that is compared
-    [ "$row" = scalarfma ] ||
-        commands+=(-n "$row" "build/cli/focal eval ${files[*]} ${setting[*]} --repeat 10 --isa $row")
-done
-show_command "hyperfine 'build/cli/focal eval ... --repeat 10 --isa ROW'"
-hyperfine --style basic --warmup 1 --runs 3 "${commands[@]}" 2>/dev/null
 
 # Small enough for the caches, so that memory does not hide the arithmetic
 python3 examples/digits/repeat_sample.py --copies 10 build/digits_10 >/dev/null

@@ -16,7 +16,7 @@ last line is "N passed, N failed"; the exit code is 0 only if nothing failed and
 
 Parts:
   gcc         release build by gcc, all test programs
-  python      the oracle, the command and the documentation, tested from Python
+  python      the oracle, the command, the scripts of bench/ and the documentation, tested from Python
   lint        clang-format, ruff, shellcheck, clang-tidy
   clang       release build by clang, all test programs
   sanitize    build with AddressSanitizer and UBSan, all test programs, the command
@@ -71,8 +71,8 @@ logs=$work/logs
 packages=(gcc g++ libc6-dev binutils pkg-config meson ninja-build libsleef-dev cmake git
     python3 python3-venv)
 clang_packages=(clang libomp-dev)
-aarch64_packages=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static libc6:arm64 libgomp1:arm64 libstdc++6:arm64 libsleef-dev:arm64)
+aarch64_packages=("${aarch64_base_packages[@]}" g++-aarch64-linux-gnu
+    libgomp1:arm64 libstdc++6:arm64)
 
 set_up_packages() {
     local wanted=("${packages[@]}")
@@ -80,11 +80,7 @@ set_up_packages() {
     ! wants clang || wanted+=("${clang_packages[@]}")
     if wants aarch64; then
         wanted+=("${aarch64_packages[@]}")
-        if ! dpkg --print-foreign-architectures | grep -qx arm64; then
-            say "adding arm64 to dpkg's architectures, for SLEEF's and the C library's packages"
-            as_root dpkg --add-architecture arm64
-            as_root apt-get -qq update
-        fi
+        add_aarch64_architecture
     fi
     install_packages "${wanted[@]}"
 }
@@ -92,10 +88,11 @@ set_up_packages() {
 set_up_python() {
     ensure_venv
     local installed=.venv/requirements.sum sum
-    sum=$(cat tests/requirements.txt tests/oracle/requirements.txt | cksum)
+    sum=$(cat tests/requirements.txt tests/oracle/requirements.txt bench/requirements.txt | cksum)
     if [ "$(cat "$installed" 2>/dev/null)" != "$sum" ]; then
-        say "installing tests/requirements.txt into .venv"
-        python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+        say "installing tests/requirements.txt and bench/requirements.txt into .venv"
+        python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
+            -r bench/requirements.txt
         echo "$sum" >"$installed"
     fi
 }
@@ -107,6 +104,8 @@ set_up() {
         set_up_packages
         ensure_meson
         set_up_python
+        ! wants python || bench/setup.sh hyperfine model
+        ! wants aarch64 || bench/setup.sh model
     elif [ -d .venv ]; then
         ensure_venv
     fi
@@ -203,6 +202,7 @@ part_python() {
     counted python report python3 -m pytest -q tests/tools
     build_gcc || return 0
     command_tests python gcc
+    FOCAL_BUILD=$work/gcc counted python bench python3 -m pytest -q tests/bench/test_scripts.py
     counted python documentation python3 tests/check_docs.py --build "$work/gcc"
 }
 
@@ -256,6 +256,8 @@ part_sanitize() {
 part_aarch64() {
     build aarch64 --buildtype=release --cross-file tests/cross/aarch64.ini || return 0
     run_tests aarch64 qemu 10 --no-suite dense --no-suite emulated
+    FOCAL_BUILD_AARCH64=$work/aarch64 counted aarch64 bench \
+        python3 -m pytest -q tests/bench/test_emulated.py
 }
 
 # Only tests of the suite "isa": the others do not depend on the row, and Bochs is slow.

@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* getloadavg */
 #include "host.h"
 
+#include "commit.h"
 #include "stats.h"
 
 #include <stdarg.h>
@@ -115,16 +116,34 @@ double bench_load(void) {
     return getloadavg(&load, 1) == 1 ? load : -1.0;
 }
 
-size_t bench_memory_available(void) {
-    FILE *file = fopen("/proc/meminfo", "r");
+/* A line "KEY: N kB" of a file of the kernel's; 0 if there is none. */
+static size_t read_kib(const char *path, const char *key) {
+    FILE *file = fopen(path, "r");
     char line[128];
     unsigned long long kib = 0;
+    const size_t length = strlen(key);
     while (file && kib == 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, "MemAvailable:", 13) == 0)
-            kib = strtoull(line + 13, NULL, 10);
+        if (strncmp(line, key, length) == 0 && line[length] == ':')
+            kib = strtoull(line + length + 1, NULL, 10);
     if (file)
         fclose(file);
     return (size_t)kib << 10;
+}
+
+size_t bench_memory_available(void) {
+    return read_kib("/proc/meminfo", "MemAvailable");
+}
+
+void bench_memory_peak_reset(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file)
+        return;
+    fputs("5", file); /* VmHWM alone; proc(5) */
+    fclose(file);
+}
+
+size_t bench_memory_peak(void) {
+    return read_kib("/proc/self/status", "VmHWM");
 }
 
 void bench_card_fill(bench_card *card, focal_clock clock) {
@@ -143,6 +162,7 @@ void bench_card_fill(bench_card *card, focal_clock clock) {
     if (uname(&kernel) == 0)
         bench_card_set(card, BENCH_CARD_KERNEL, "%.30s %.60s %.30s", kernel.sysname,
                        kernel.release, kernel.machine);
+    bench_card_set(card, BENCH_CARD_COMMIT, "%s", BENCH_COMMIT);
     bench_card_set(card, BENCH_CARD_FLAGS, "%s", BENCH_FLAGS);
     if (bench_load() >= 0.0)
         bench_card_set(card, BENCH_CARD_LOAD, "%.2f", bench_load());

@@ -60,4 +60,9 @@ double bench_load(void);
 /* Bytes that programs can still get; 0 if unknown. */
 size_t bench_memory_available(void);
 
+/* The most memory that this process held at once since the reset; 0 if the system does not say.
+ * Without the reset, since its start. */
+void bench_memory_peak_reset(void);
+size_t bench_memory_peak(void);
+
 #endif

@@ -16,10 +16,7 @@ static const double rewarm_ns = 1e6;
 static const double warm_up_ns = 1e6;
 
 typedef struct contender {
-    const bench_data *data;
-    const bench_variant *variant;
-    double gamma;
-    bench_direction direction;
+    const bench_entry *entry;
     focal_plan *plan;
     focal_buffers buffers;
     void *workspace;
@@ -49,6 +46,12 @@ void bench_variant_name(const bench_variant *variant, char name[BENCH_NAME_MAX])
                  threads);
     else if (variant->kind == BENCH_KIND_ROOFLINE)
         snprintf(name, BENCH_NAME_MAX, "roofline%s", threads);
+    else if (variant->kind == BENCH_KIND_KERNEL)
+        snprintf(name, BENCH_NAME_MAX, "%s %s sum", variant->isa,
+                 variant->sum == BENCH_SUM_FREE ? "free" : "fixed");
+    else if (variant->isa)
+        snprintf(name, BENCH_NAME_MAX, "%s on %s", bench_baseline_name(variant->baseline),
+                 variant->isa);
     else
         snprintf(name, BENCH_NAME_MAX, "%s", bench_baseline_name(variant->baseline));
 }
@@ -77,25 +80,26 @@ static long preemptions(void) {
 }
 
 static int create(contender *one, const bench_settings *settings, char error[256]) {
-    const bench_variant *variant = one->variant;
-    if (variant->threads > 1)
-        one->parallel = settings->parallel(variant->threads);
-    if (variant->kind != BENCH_KIND_FOCAL)
+    const bench_entry *entry = one->entry;
+    if (entry->variant.threads > 1)
+        one->parallel = settings->parallel(entry->variant.threads);
+    if (entry->variant.kind != BENCH_KIND_FOCAL)
         return 1;
     focal_problem problem;
     focal_options options;
     focal_error failure = FOCAL_ERROR_INIT;
-    bench_problem(&problem, one->data, one->gamma, one->direction, variant->tier);
+    bench_problem(&problem, entry->data, entry->gamma, entry->direction, entry->variant.tier);
     focal_options_init(&options);
-    options.isa = variant->isa;
+    options.isa = entry->variant.isa;
     if (focal_plan_create(&one->plan, &problem, &options, &failure) != FOCAL_OK) {
         snprintf(error, 256, "%s", failure.message);
         return 0;
     }
     focal_buffers_init(&one->buffers);
-    one->buffers.logits = one->data->logits;
-    one->buffers.targets = one->data->targets;
-    one->buffers.gradient = one->data->gradient;
+    one->buffers.logits = entry->data->logits;
+    one->buffers.targets = entry->data->targets;
+    one->buffers.gradient = entry->data->gradient;
+    one->buffers.hessian = entry->data->hessian;
     one->buffers.workspace_size = focal_plan_workspace_size(one->plan);
     one->buffers.workspace = one->workspace = bench_allocate(one->buffers.workspace_size);
     if (!one->workspace)
@@ -108,24 +112,36 @@ static void destroy(contender *one) {
     free(one->workspace);
 }
 
-static int execute(contender *one, uint64_t iterations) {
-    const bench_variant *variant = one->variant;
-    const focal_parallel *parallel = variant->threads > 1 ? &one->parallel : NULL;
+static int execute_library(contender *one) {
+    const focal_parallel *parallel = one->entry->variant.threads > 1 ? &one->parallel : NULL;
     focal_sums sums = FOCAL_SUMS_INIT;
+    focal_status status = focal_plan_execute(one->plan, &one->buffers, parallel, &sums, NULL);
+    one->sum = sums.loss;
+    return status == FOCAL_OK;
+}
+
+static int execute(contender *one, uint64_t iterations) {
+    const bench_entry *entry = one->entry;
+    const bench_variant *variant = &entry->variant;
     for (uint64_t i = 0; i < iterations; i++) {
-        if (variant->kind == BENCH_KIND_FOCAL) {
-            focal_status status =
-                focal_plan_execute(one->plan, &one->buffers, parallel, &sums, NULL);
-            if (status != FOCAL_OK)
+        switch (variant->kind) {
+        case BENCH_KIND_FOCAL:
+            if (!execute_library(one))
                 return 0;
-            one->sum = sums.loss;
-        } else if (variant->kind == BENCH_KIND_ROOFLINE) {
-            sink = bench_roofline_run(one->data, one->direction, parallel);
-        } else {
-            one->sum =
-                bench_baseline_run(variant->baseline, one->data, one->gamma, one->direction);
-            sink = one->sum > 0.0;
+            continue;
+        case BENCH_KIND_ROOFLINE:
+            sink = bench_roofline_run(entry->data, entry->direction,
+                                      variant->threads > 1 ? &one->parallel : NULL);
+            continue;
+        case BENCH_KIND_KERNEL:
+            one->sum = bench_summation_run(variant->isa, variant->sum, entry->data);
+            break;
+        case BENCH_KIND_BASELINE:
+            one->sum = bench_baseline_run(variant->baseline, variant->isa, entry->data,
+                                          entry->gamma, entry->direction);
+            break;
         }
+        sink = one->sum > 0.0;
     }
     return 1;
 }
@@ -257,8 +273,7 @@ static int run_contest(contest *all, size_t *order) {
     return 1;
 }
 
-int bench_run(const bench_data *data, double gamma, bench_direction direction,
-              const bench_variant *variants, size_t count, const bench_settings *settings,
+int bench_run(const bench_entry *entries, size_t count, const bench_settings *settings,
               bench_result *results, char error[256]) {
     contest all = {.count = count, .settings = settings, .results = results, .random = 1};
     size_t *order = calloc(count + 1, sizeof *order);
@@ -269,10 +284,9 @@ int bench_run(const bench_data *data, double gamma, bench_direction direction,
     focal_timer_init(&all.timer, settings->clock);
     memset(results, 0, count * sizeof *results);
     for (size_t i = 0; i < count && good; i++) {
-        results[i].variant = variants[i];
+        results[i].variant = entries[i].variant;
         results[i].samples = calloc(FOCAL_SAMPLES_MAX, sizeof *results[i].samples);
-        all.contenders[i] = (contender){
-            .data = data, .variant = &variants[i], .gamma = gamma, .direction = direction};
+        all.contenders[i].entry = &entries[i];
         good = results[i].samples && create(&all.contenders[i], settings, error);
     }
     good = good && run_contest(&all, order);

@@ -7,23 +7,27 @@
 #include "baselines.h"
 #include "cases.h"
 #include "stats.h"
+#include "summation.h"
 #include "timer.h"
 
 typedef enum {
     BENCH_KIND_FOCAL,    /* the library, pinned to an ISA row */
     BENCH_KIND_BASELINE, /* an opponent */
     BENCH_KIND_ROOFLINE, /* moving the bytes alone */
+    BENCH_KIND_KERNEL,   /* a kernel of summation.h */
 } bench_kind;
 
 typedef struct bench_variant {
     bench_kind kind;
-    const char *isa;
+    const char *isa; /* of the library, of SLEEF, of kernels */
     focal_tier tier;
     bench_baseline baseline;
+    bench_sum sum;
     int threads; /* of the library and of the roofline; opponents have one */
 } bench_variant;
 
-/* "avx2 fast", "avx2 fast x2", "sleef", "roofline"; the name by which reports are compared. */
+/* "avx2 fast", "avx2 fast x2", "sleef on avx2", "plain", "roofline"; the name by which reports
+ * are compared. */
 enum { BENCH_NAME_MAX = 48 };
 void bench_variant_name(const bench_variant *variant, char name[BENCH_NAME_MAX]);
 
@@ -53,9 +57,17 @@ typedef struct bench_result {
     double sum;         /* of the losses, as the variant computes it; 0 if not wanted */
 } bench_result;
 
-/* Fills results[0 .. count). On failure returns 0 with one line in `error`. */
-int bench_run(const bench_data *data, double gamma, bench_direction direction,
-              const bench_variant *variants, size_t count, const bench_settings *settings,
+/* What is measured in one line of a contest. */
+typedef struct bench_entry {
+    const bench_data *data;
+    double gamma;
+    bench_direction direction;
+    bench_variant variant;
+} bench_entry;
+
+/* Measures all entries against each other; fills results[0 .. count). On failure returns 0 with
+ * one line in `error`. */
+int bench_run(const bench_entry *entries, size_t count, const bench_settings *settings,
               bench_result *results, char error[256]);
 void bench_results_release(bench_result *results, size_t count);
 

@@ -9,7 +9,7 @@
 /* What a variant is compared with, in the same rounds: X(ID, name in JSON, heading, what). */
 #define BENCH_REFERENCE_LIST(X)                                                                \
     X(SCALAR, "scalar", "scalar", "the row scalar of the same tier")                           \
-    X(SLEEF, "sleef", "sleef", "SLEEF called per vector")                                      \
+    X(SLEEF, "sleef", "sleef", "SLEEF called per vector of the same width")                    \
     X(PLAIN, "plain", "plain", "the formula in C at -O3")                                      \
     X(VECTORISED, "vectorised", "vector.", "the same C, vectorised by the compiler")           \
     X(ROOFLINE, "roofline", "roofl.", "moving the bytes alone, by as many threads")            \
@@ -22,16 +22,19 @@ enum {
         REFERENCE_COUNT
 };
 
-/* Fields of a record in the order of the file. Times are ns per element. */
+/* Fields of a record in the order of the file. Times are ns per element; the peak is that of the
+ * process while the table was measured. */
 #define BENCH_RECORD_TEXTS(X)                                                                  \
     X(name, "case")                                                                            \
     X(op, "op")                                                                                \
+    X(dtype, "dtype")                                                                          \
     X(targets, "targets")                                                                      \
     X(direction, "direction")                                                                  \
     X(variant, "variant")
 #define BENCH_RECORD_NUMBERS(X)                                                                \
     X(rows, "rows")                                                                            \
     X(classes, "classes")                                                                      \
+    X(inner, "inner")                                                                          \
     X(gamma, "gamma")                                                                          \
     X(rounds, "rounds")                                                                        \
     X(iterations, "iterations_per_sample")                                                     \
@@ -44,7 +47,8 @@ enum {
     X(cycles, "cycles_per_element")                                                            \
     X(bytes, "bytes_per_element")                                                              \
     X(bandwidth, "gb_per_second")                                                              \
-    X(call, "ns_per_call")
+    X(call, "ns_per_call")                                                                     \
+    X(peak, "peak_memory_bytes")
 
 enum { RECORD_TEXT = 48 };
 
@@ -77,6 +81,8 @@ void bench_report_release(bench_report *report);
 /* ---- bench_report.c ---- */
 
 void bench_print_card(const bench_card *card);
+/* As the member "host" of the open JSON object. */
+void bench_write_card(const bench_card *card);
 
 /* Appends one record per result of a workload and prints them as a table. */
 int bench_report_workload(bench_report *report, const bench_data *data, double gamma,

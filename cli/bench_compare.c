@@ -12,7 +12,7 @@ static int is_same(const bench_record *a, const bench_record *b) {
     return strcmp(a->name, b->name) == 0 && strcmp(a->variant, b->variant) == 0 &&
            strcmp(a->direction, b->direction) == 0 && strcmp(a->targets, b->targets) == 0 &&
            strcmp(a->op, b->op) == 0 && a->rows == b->rows && a->classes == b->classes &&
-           a->gamma == b->gamma;
+           a->inner == b->inner && strcmp(a->dtype, b->dtype) == 0 && a->gamma == b->gamma;
 }
 
 static const bench_record *find(const bench_report *report, const bench_record *wanted) {

@@ -57,7 +57,10 @@ static int is_reference(int reference, const bench_variant *one, const bench_var
     case REFERENCE_ROOFLINE:
         return other->kind == BENCH_KIND_ROOFLINE && other->threads == one->threads;
     case REFERENCE_SLEEF:
-        return other->kind == BENCH_KIND_BASELINE && other->baseline == BENCH_BASELINE_SLEEF;
+        /* Of the same width; rows that have none, and opponents, beside any. */
+        return other->kind == BENCH_KIND_BASELINE && other->baseline == BENCH_BASELINE_SLEEF &&
+               (!one->isa || strcmp(one->isa, other->isa) == 0 ||
+                !bench_baseline_usable(BENCH_BASELINE_SLEEF, one->isa));
     case REFERENCE_PLAIN:
         return other->kind == BENCH_KIND_BASELINE && other->baseline == BENCH_BASELINE_PLAIN;
     default:
@@ -80,7 +83,7 @@ static void compare_all(bench_record *record, const bench_result *results, size_
 }
 
 static void fill(bench_record *record, const bench_data *data, double gamma,
-                 bench_direction direction, const bench_result *result) {
+                 bench_direction direction, const bench_result *result, double peak) {
     const double elements = (double)data->elements;
     const double bytes = bench_traffic(data, direction);
     char name[BENCH_NAME_MAX];
@@ -89,10 +92,12 @@ static void fill(bench_record *record, const bench_data *data, double gamma,
     snprintf(record->name, RECORD_TEXT, "%s", data->shape->name);
     snprintf(record->op, RECORD_TEXT, "%s",
              data->shape->op == FOCAL_SOFTMAX ? "softmax" : "sigmoid");
-    snprintf(record->targets, RECORD_TEXT, "%s", bench_target_name(data->shape->target_kind));
+    snprintf(record->targets, RECORD_TEXT, "%s", bench_target_name(data->shape));
     snprintf(record->direction, RECORD_TEXT, "%s", bench_direction_names[direction]);
-    record->rows = (double)data->rows;
+    snprintf(record->dtype, RECORD_TEXT, "%s", bench_dtype_name(data->shape->dtype));
+    record->rows = (double)data->outer;
     record->classes = (double)data->shape->classes;
+    record->inner = (double)data->inner;
     record->gamma = gamma;
     record->rounds = (double)result->rounds;
     record->iterations = (double)result->iterations;
@@ -106,6 +111,7 @@ static void fill(bench_record *record, const bench_data *data, double gamma,
     record->bytes = bytes / elements;
     record->bandwidth = bytes / result->time.median;
     record->call = result->time.median;
+    record->peak = peak > 0.0 ? peak : (double)NAN;
 }
 
 static void print_time(double ns) {
@@ -142,9 +148,15 @@ static void print_table(const bench_record *records, size_t count) {
     for (size_t i = 0; i < count; i++)
         for (int j = 0; j < REFERENCE_COUNT; j++)
             columns[j] |= !isnan(records[i].against[j].ratio);
-    printf("\n%s: %s %.0f x %.0f, %s, gamma %g, %s, %.4g bytes per element\n", records->name,
-           records->op, records->rows, records->classes, records->targets, records->gamma,
+    printf("\n%s: %s %s %.0f x %.0f", records->name, records->dtype, records->op, records->rows,
+           records->classes);
+    if (records->inner > 1.0)
+        printf(" x %.0f", records->inner);
+    printf(", %s, gamma %g, %s, %.4g bytes per element", records->targets, records->gamma,
            records->direction, records->bytes);
+    if (!isnan(records->peak))
+        printf(", peak memory %.0f MB", 1e-6 * records->peak);
+    printf("\n");
     printf("  %-18s %8s %7s %8s %8s %7s %10s", "variant", "ns/el", "MAD", "min", "cyc/el",
            "GB/s", "call");
     for (int i = 0; i < REFERENCE_COUNT; i++)
@@ -159,11 +171,12 @@ int bench_report_workload(bench_report *report, const bench_data *data, double g
                           bench_direction direction, const bench_result *results,
                           size_t count) {
     size_t first = report->count;
+    const double peak = (double)bench_memory_peak();
     for (size_t i = 0; i < count; i++) {
         bench_record *record = bench_report_add(report);
         if (!record)
             return fail(FAILED, "not enough memory");
-        fill(record, data, gamma, direction, &results[i]);
+        fill(record, data, gamma, direction, &results[i], peak);
         compare_all(record, results, count, i);
     }
     print_table(report->records + first, count);
@@ -194,6 +207,13 @@ static void write_record(const bench_record *record) {
     json_close('}');
 }
 
+void bench_write_card(const bench_card *card) {
+    json_open("host", '{');
+    for (int line = 0; line < BENCH_CARD_COUNT; line++)
+        json_string(bench_card_keys[line], card->text[line]);
+    json_close('}');
+}
+
 int bench_write(const char *path, const bench_report *report) {
     FILE *file = fopen(path, "w");
     if (!file)
@@ -201,10 +221,7 @@ int bench_write(const char *path, const bench_report *report) {
     json_to(file);
     json_open(NULL, '{');
     json_integer("focal_bench", 1);
-    json_open("host", '{');
-    for (int line = 0; line < BENCH_CARD_COUNT; line++)
-        json_string(bench_card_keys[line], report->card.text[line]);
-    json_close('}');
+    bench_write_card(&report->card);
     json_open("results", '[');
     for (size_t i = 0; i < report->count; i++)
         write_record(&report->records[i]);

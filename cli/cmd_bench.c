@@ -1,7 +1,6 @@
 /* `focal bench`: how fast, beside what else could be done on this machine in the same minute. */
 #include "bench.h"
-#include "command.h"
-#include "options.h"
+#include "bench_request.h"
 #include "progress.h"
 
 #include <roofline.h>
@@ -13,250 +12,14 @@
 #include <focal_openmp.h>
 #endif
 
-#define BENCH_OPTIONS(X)                                                                       \
-    X(CASE, "case", "NAME,...", "workloads of --list (default all)")                           \
-    X(OP, "op", "NAME", "only cases of sigmoid, or of softmax")                                \
-    X(DIRECTION, "direction", "NAME,...",                                                      \
-      "loss: the sum; gradient; both, in one pass\n(default loss,both)")                       \
-    X(GAMMA, "gamma", "G,...", "focusing parameters (default 2)")                              \
-    X(TIER, "tier", "NAME,...", "arithmetic: fast (default), sleef")                           \
-    X(ISA, "isa", "NAME,...",                                                                  \
-      "rows of 'focal info' (default the best usable one\nand scalar)")                        \
-    X(THREADS, "threads", "N,...", "OpenMP threads; 0 for one per CPU (default 1)")            \
-    X(AGAINST, "against", "NAME,...",                                                          \
-      "opponents: sleef, plain, vectorised; roofline; none\n(default all)")                    \
-    X(BUDGET, "budget", "SECONDS", "for each table (default 5)")                               \
-    X(CLOCK, "clock", "NAME", "wall (default), or cpu: one thread's CPU time")                 \
-    X(MAX_BYTES, "max-bytes", "N", "skip cases that need more (default what is free)")         \
-    X(JSON, "json", "FILE", "also write a report for 'focal bench compare'")                   \
-    X(SMOKE, "smoke", NULL, "one execution of everything, made small: is it whole?")           \
-    X(LIST, "list", NULL, "list the cases and the opponents")                                  \
-    X(QUIET, "quiet", NULL, "no progress line")
-
-enum { BENCH_OPTIONS(OPTION_INDEX) OPTION_COUNT };
 enum { OPERAND_ACTION = OPTION_COUNT, OPERAND_OLD, OPERAND_NEW, OPERAND_COUNT = 3 };
-enum { LIST_MAX = 8, CASES_MAX = 64, VARIANTS_MAX = LIST_MAX * LIST_MAX * LIST_MAX + LIST_MAX };
-enum { THREADS_MAX = 1024, SMOKE_ELEMENTS = 4096, WORD_MAX = 32 };
-
-static const char *const op_names[] = {"sigmoid", "softmax", NULL};
-static const focal_op ops[] = {FOCAL_SIGMOID, FOCAL_SOFTMAX};
-static const char *const clock_names[] = {"wall", "cpu", NULL};
-static const focal_clock clocks[] = {FOCAL_CLOCK_WALL, FOCAL_CLOCK_CPU};
-#define TIER_NAME(value, number, name, description)  name,
-#define TIER_VALUE(value, number, name, description) value,
-static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
-static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_VALUE)};
-/* Opponents by their number, then the others. */
-#define BASELINE_NAME(id, text, description) text,
-static const char *const against_names[] = {BENCH_BASELINE_LIST(BASELINE_NAME) "roofline",
-                                            "none", NULL};
-enum { AGAINST_ROOFLINE = BENCH_BASELINE_COUNT, AGAINST_NONE };
-
-typedef struct bench_request {
-    int is_chosen[CASES_MAX];
-    bench_direction directions[LIST_MAX];
-    double gammas[LIST_MAX];
-    focal_tier tiers[LIST_MAX];
-    const char *isas[LIST_MAX];
-    int threads[LIST_MAX], most_threads;
-    int against[LIST_MAX];
-    size_t direction_count, gamma_count, tier_count, isa_count, thread_count, against_count;
-    size_t max_bytes;
-    bench_settings settings;
-    const char *json_path;
-    int quiet;
-} bench_request;
-
-/* ---- The command line ---------------------------------------------------------------------- */
-
-/* Calls `take` for each word of a list separated by commas. */
-static int for_each_word(const char *option, const char *text,
-                         int (*take)(bench_request *, const char *word),
-                         bench_request *request) {
-    const char *const whole = text;
-    for (size_t count = 0; text; count++) {
-        char word[WORD_MAX];
-        size_t length = strcspn(text, ",");
-        if (length == 0 || length >= sizeof word)
-            return fail(USAGE, "--%s '%s' is not a list such as A,B", option, whole);
-        if (count == LIST_MAX && strcmp(option, "case") != 0)
-            return fail(USAGE, "--%s lists more than %d", option, LIST_MAX);
-        memcpy(word, text, length);
-        word[length] = '\0';
-        int code = take(request, word);
-        if (code != DONE)
-            return code;
-        text = text[length] ? text + length + 1 : NULL;
-    }
-    return DONE;
-}
-
-static int take_case(bench_request *request, const char *word) {
-    for (size_t i = 0; i < bench_case_count; i++)
-        if (strcmp(word, bench_cases[i].name) == 0) {
-            request->is_chosen[i] = 1;
-            return DONE;
-        }
-    const char *nearest =
-        nearest_word(word, &bench_cases[0].name, bench_case_count, sizeof bench_cases[0]);
-    if (nearest)
-        return fail(USAGE, "--case: there is no '%s'; did you mean %s?", word, nearest);
-    return fail(USAGE, "--case: there is no '%s'; 'focal bench --list' lists them", word);
-}
-
-static int take_direction(bench_request *request, const char *word) {
-    int index = 0, code = parse_choice("direction", word, bench_direction_names, &index);
-    request->directions[request->direction_count++] = (bench_direction)index;
-    return code;
-}
-
-static int take_gamma(bench_request *request, const char *word) {
-    double *gamma = &request->gammas[request->gamma_count++];
-    int code = parse_number("gamma", word, gamma);
-    if (code == DONE && !(*gamma >= 0.0 && *gamma <= 1000.0))
-        return fail(USAGE, "--gamma %s is outside [0, 1000]", word);
-    return code;
-}
-
-static int take_tier(bench_request *request, const char *word) {
-    int index = 0, code = parse_choice("tier", word, tier_names, &index);
-    request->tiers[request->tier_count++] = tiers[index];
-    return code;
-}
-
-static int take_isa(bench_request *request, const char *word) {
-    for (size_t i = 0; i < focal_isa_count(); i++) {
-        focal_isa_info info = {.struct_size = sizeof info};
-        focal_isa_get(i, &info);
-        if (strcmp(word, info.name) != 0)
-            continue;
-        if (!info.usable)
-            return fail(USAGE, "--isa %s is not usable here: %s", word,
-                        info.built ? info.missing : "not built into this library");
-        request->isas[request->isa_count++] = info.name;
-        return DONE;
-    }
-    return fail(USAGE, "--isa '%s': there is no such row; 'focal info' lists them", word);
-}
-
-static int take_threads(bench_request *request, const char *word) {
-    int64_t threads = 1;
-    int code = parse_integer("threads", word, 0, THREADS_MAX, &threads);
-    if (threads == 0)
-        threads = bench_cpu_count();
-#ifndef FOCAL_CLI_OPENMP
-    if (code == DONE && threads > 1)
-        return fail(USAGE,
-                    "--threads %s: this build has no OpenMP; use --threads 1, or build with a "
-                    "compiler that has it",
-                    word);
-#endif
-    request->threads[request->thread_count++] = (int)threads;
-    if (threads > request->most_threads)
-        request->most_threads = (int)threads;
-    return code;
-}
-
-static int take_against(bench_request *request, const char *word) {
-    int index = 0, code = parse_choice("against", word, against_names, &index);
-    if (code == DONE && index != AGAINST_NONE)
-        request->against[request->against_count++] = index;
-    return code;
-}
-
-/* The best usable row within the cap, and scalar. */
-static int take_default_rows(bench_request *request) {
-    int code = DONE, has_scalar = 0;
-    for (size_t i = 0; i < focal_isa_count(); i++) {
-        focal_isa_info info = {.struct_size = sizeof info};
-        focal_isa_get(i, &info);
-        if (code == DONE && info.chosen) {
-            code = take_isa(request, info.name);
-            has_scalar = strcmp(info.name, "scalar") == 0;
-        }
-    }
-    return code == DONE && !has_scalar ? take_isa(request, "scalar") : code;
-}
-
-static int take_default_cases(bench_request *request) {
-    for (size_t i = 0; i < bench_case_count; i++)
-        request->is_chosen[i] = 1;
-    return DONE;
-}
-
-static int keep_op(bench_request *request, const char *name) {
-    int index = 0, code = parse_choice("op", name, op_names, &index), left = 0;
-    for (size_t i = 0; i < bench_case_count && code == DONE; i++) {
-        request->is_chosen[i] &= bench_cases[i].op == ops[index];
-        left |= request->is_chosen[i];
-    }
-    if (code == DONE && !left)
-        return fail(USAGE, "--op %s: none of the chosen cases is one", name);
-    return code;
-}
-
-static int parse_lists(const char *const *values, bench_request *request) {
-    const char *const isas = values[OPTION_ISA], *const cases = values[OPTION_CASE];
-    const struct {
-        int option;
-        const char *name, *standard;
-        int (*take)(bench_request *, const char *word);
-    } lists[] = {
-        {OPTION_DIRECTION, "direction", "loss,both", take_direction},
-        {OPTION_GAMMA, "gamma", "2", take_gamma},
-        {OPTION_TIER, "tier", focal_tier_name(FOCAL_TIER_DEFAULT), take_tier},
-        {OPTION_THREADS, "threads", "1", take_threads},
-        {OPTION_AGAINST, "against", "sleef,plain,vectorised,roofline", take_against},
-    };
-    int code =
-        cases ? for_each_word("case", cases, take_case, request) : take_default_cases(request);
-    if (code == DONE && values[OPTION_OP])
-        code = keep_op(request, values[OPTION_OP]);
-    if (code == DONE)
-        code =
-            isas ? for_each_word("isa", isas, take_isa, request) : take_default_rows(request);
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0] && code == DONE; i++) {
-        const char *text = values[lists[i].option];
-        code = for_each_word(lists[i].name, text ? text : lists[i].standard, lists[i].take,
-                             request);
-    }
-    return code;
-}
-
-static int parse_request(const char *const *values, bench_request *request) {
-    int clock = 0;
-    int64_t bytes = 0;
-    *request =
-        (bench_request){.json_path = values[OPTION_JSON],
-                        .quiet = values[OPTION_QUIET] != NULL,
-                        .settings = {.budget = 5.0, .smoke = values[OPTION_SMOKE] != NULL}};
-    int code = parse_lists(values, request);
-    if (code == DONE && values[OPTION_BUDGET])
-        code = parse_number("budget", values[OPTION_BUDGET], &request->settings.budget);
-    if (code == DONE && !(request->settings.budget > 0.0))
-        return fail(USAGE, "--budget %s is not above 0", values[OPTION_BUDGET]);
-    if (code == DONE && values[OPTION_CLOCK])
-        code = parse_choice("clock", values[OPTION_CLOCK], clock_names, &clock);
-    request->settings.clock = clocks[clock];
-    if (code == DONE && values[OPTION_MAX_BYTES])
-        code = parse_integer("max-bytes", values[OPTION_MAX_BYTES], 1, INT64_MAX, &bytes);
-    /* Some is left for the page cache and for others. */
-    request->max_bytes = bytes > 0 ? (size_t)bytes : bench_memory_available() / 10 * 9;
-    if (request->max_bytes == 0)
-        request->max_bytes = SIZE_MAX;
-    if (code == DONE && request->most_threads > 1 && request->settings.clock == FOCAL_CLOCK_CPU)
-        return fail(USAGE, "--clock cpu is the time of one thread; use --threads 1");
-    return code;
-}
-
-/* ---- The run ------------------------------------------------------------------------------- */
+/* Rows, tiers and threads; opponents by rows or threads. */
+enum { VARIANTS_MAX = LIST_MAX * LIST_MAX * LIST_MAX + LIST_MAX * LIST_MAX };
 
 #ifdef FOCAL_CLI_OPENMP
-static focal_parallel parallel_of(int threads) {
+focal_parallel bench_parallel_of(int threads) {
     return focal_openmp_parallel(threads);
 }
-#else
-#define parallel_of NULL
 #endif
 
 static void set_bandwidth(bench_card *card, size_t bytes, focal_clock clock) {
@@ -265,7 +28,7 @@ static void set_bandwidth(bench_card *card, size_t bytes, focal_clock clock) {
     if (!bench_bandwidth_measure(&one, bytes, clock, NULL))
         return;
 #ifdef FOCAL_CLI_OPENMP
-    focal_parallel parallel = parallel_of(cpus);
+    focal_parallel parallel = bench_parallel_of(cpus);
     bench_bandwidth_measure(&all, bytes, FOCAL_CLOCK_WALL, &parallel);
 #endif
     const struct {
@@ -294,7 +57,7 @@ static size_t bandwidth_bytes(const bench_request *request) {
 }
 
 /* Bandwidth comes before pinning: threads of OpenMP inherit where they may run. */
-static void prepare_host(const bench_request *request, bench_card *card) {
+void bench_prepare_host(const bench_request *request, bench_card *card) {
     double load = bench_load();
     bench_card_fill(card, request->settings.clock);
     set_bandwidth(card, bandwidth_bytes(request), request->settings.clock);
@@ -314,7 +77,45 @@ static void prepare_host(const bench_request *request, bench_card *card) {
              load);
 }
 
-static size_t list_variants(const bench_request *request, bench_variant *variants) {
+/* SLEEF once per row that has it; where no row has, the best that the CPU can run. */
+static size_t list_sleef(const bench_request *request, bench_variant *variants) {
+    size_t count = 0;
+    bench_variant sleef = {
+        .kind = BENCH_KIND_BASELINE, .baseline = BENCH_BASELINE_SLEEF, .threads = 1};
+    for (size_t i = 0; i < request->isa_count; i++)
+        if (bench_baseline_usable(BENCH_BASELINE_SLEEF, request->isas[i])) {
+            sleef.isa = request->isas[i];
+            variants[count++] = sleef;
+        }
+    for (size_t i = 0; bench_baseline_isas[i] && count == 0; i++)
+        if (bench_baseline_usable(BENCH_BASELINE_SLEEF, bench_baseline_isas[i])) {
+            sleef.isa = bench_baseline_isas[i];
+            variants[count++] = sleef;
+        }
+    return count;
+}
+
+static size_t list_opponents(const bench_request *request, int has_baselines,
+                             bench_variant *variants) {
+    size_t count = 0;
+    for (size_t i = 0; i < request->against_count; i++) {
+        bench_baseline baseline = (bench_baseline)request->against[i];
+        if (request->against[i] == AGAINST_ROOFLINE)
+            for (size_t n = 0; n < request->thread_count; n++)
+                variants[count++] = (bench_variant){.kind = BENCH_KIND_ROOFLINE,
+                                                    .threads = request->threads[n]};
+        else if (has_baselines && baseline == BENCH_BASELINE_SLEEF)
+            count += list_sleef(request, variants + count);
+        else if (has_baselines && bench_baseline_usable(baseline, NULL))
+            variants[count++] = (bench_variant){
+                .kind = BENCH_KIND_BASELINE, .baseline = baseline, .threads = 1};
+    }
+    return count;
+}
+
+static size_t list_entries(const bench_request *request, const bench_data *data, double gamma,
+                           bench_direction direction, bench_entry *entries) {
+    bench_variant variants[VARIANTS_MAX];
     size_t count = 0;
     for (size_t t = 0; t < request->tier_count; t++)
         for (size_t i = 0; i < request->isa_count; i++)
@@ -323,16 +124,10 @@ static size_t list_variants(const bench_request *request, bench_variant *variant
                                                     .isa = request->isas[i],
                                                     .tier = request->tiers[t],
                                                     .threads = request->threads[n]};
-    for (size_t i = 0; i < request->against_count; i++) {
-        bench_baseline baseline = (bench_baseline)request->against[i];
-        if (request->against[i] == AGAINST_ROOFLINE)
-            for (size_t n = 0; n < request->thread_count; n++)
-                variants[count++] = (bench_variant){.kind = BENCH_KIND_ROOFLINE,
-                                                    .threads = request->threads[n]};
-        else if (bench_baseline_usable(baseline))
-            variants[count++] = (bench_variant){
-                .kind = BENCH_KIND_BASELINE, .baseline = baseline, .threads = 1};
-    }
+    count += list_opponents(request, bench_baseline_computes(data->shape, direction),
+                            variants + count);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (bench_entry){data, gamma, direction, variants[i]};
     return count;
 }
 
@@ -349,17 +144,39 @@ static void show_progress(void *context, double share) {
                     shown->tables_done * STEPS_PER_TABLE + (uint64_t)(share * STEPS_PER_TABLE));
 }
 
-static int run_case(const bench_request *request, const bench_case *shape, bench_report *report,
-                    table_progress *shown) {
-    static bench_variant variants[VARIANTS_MAX];
+static int wants_hessian(const bench_request *request) {
+    for (size_t d = 0; d < request->direction_count; d++)
+        if (request->directions[d] == BENCH_CURVATURE)
+            return 1;
+    return 0;
+}
+
+static int run_table(const bench_request *request, const bench_data *data, double gamma,
+                     bench_direction direction, bench_report *report, table_progress *shown) {
+    static bench_entry entries[VARIANTS_MAX];
     static bench_result results[VARIANTS_MAX];
-    const size_t count = list_variants(request, variants);
-    int64_t rows = shape->rows;
-    if (request->settings.smoke && rows * shape->classes > SMOKE_ELEMENTS)
-        rows = shape->classes < SMOKE_ELEMENTS ? SMOKE_ELEMENTS / shape->classes : 1;
-    size_t bytes = bench_data_size(shape, rows);
+    const size_t count = list_entries(request, data, gamma, direction, entries);
+    char error[256];
+    bench_memory_peak_reset();
+    int done = bench_run(entries, count, &request->settings, results, error);
+    progress_clear(&shown->bar);
+    shown->tables_done++;
+    if (!done)
+        return fail(FAILED, "%s: %s", data->shape->name, error);
+    int code = bench_report_workload(report, data, gamma, direction, results, count);
+    bench_results_release(results, count);
+    return code;
+}
+
+static int run_case(const bench_request *request, const bench_case *shape, int64_t elements,
+                    bench_report *report, table_progress *shown) {
+    const int with_hessian = wants_hessian(request);
+    bench_size size = bench_size_of(shape, elements);
+    if (request->settings.smoke && size.outer * size.inner * shape->classes > SMOKE_ELEMENTS)
+        size = bench_size_of(shape, SMOKE_ELEMENTS);
+    size_t bytes = bench_data_size(shape, size, with_hessian);
     bench_data data = {.shape = shape};
-    if (bytes > request->max_bytes || !bench_data_create(&data, shape, rows)) {
+    if (bytes > request->max_bytes || !bench_data_create(&data, shape, size, with_hessian)) {
         progress_clear(&shown->bar);
         printf("\n%s: skipped: needs %zu MB of memory, there are %zu\n", shape->name,
                bytes / 1000000, request->max_bytes / 1000000);
@@ -367,27 +184,16 @@ static int run_case(const bench_request *request, const bench_case *shape, bench
         return DONE;
     }
     int code = DONE;
-    for (size_t g = 0; g < request->gamma_count; g++)
-        for (size_t d = 0; d < request->direction_count && code == DONE; d++) {
-            char error[256];
-            int done = bench_run(&data, request->gammas[g], request->directions[d], variants,
-                                 count, &request->settings, results, error);
-            progress_clear(&shown->bar);
-            if (!done) {
-                code = fail(FAILED, "%s: %s", shape->name, error);
-                break;
-            }
-            code = bench_report_workload(report, &data, request->gammas[g],
-                                         request->directions[d], results, count);
-            bench_results_release(results, count);
-            shown->tables_done++;
-        }
+    for (size_t g = 0; g < request->gamma_count && code == DONE; g++)
+        for (size_t d = 0; d < request->direction_count && code == DONE; d++)
+            code = run_table(request, &data, request->gammas[g], request->directions[d], report,
+                             shown);
     bench_data_release(&data);
     return code;
 }
 
 /* A path that cannot be written shall fail before the minutes, not after. */
-static int check_json(const char *path) {
+int bench_check_json(const char *path) {
     FILE *file = path ? fopen(path, "a") : NULL;
     if (path && !file)
         return fail(FAILED, "--json %s: cannot be written", path);
@@ -396,50 +202,65 @@ static int check_json(const char *path) {
     return DONE;
 }
 
+void bench_finish_card(bench_card *card) {
+    char before[sizeof card->text[0]];
+    snprintf(before, sizeof before, "%.30s", card->text[BENCH_CARD_LOAD]);
+    bench_card_set(card, BENCH_CARD_LOAD, "%s before, %.2f after", before, bench_load());
+}
+
 static int measure(bench_request *request) {
     bench_report report = {.records = NULL};
     table_progress shown = {.tables_done = 0};
     uint64_t tables = 0;
-    int code = check_json(request->json_path);
+    int code = bench_check_json(request->json_path);
     if (code != DONE)
         return code;
-    prepare_host(request, &report.card);
+    bench_prepare_host(request, &report.card);
     bench_print_card(&report.card);
     fflush(stdout);
     for (size_t i = 0; i < bench_case_count; i++)
-        tables +=
-            (uint64_t)request->is_chosen[i] * request->gamma_count * request->direction_count;
-    request->settings.parallel = parallel_of;
+        tables += (uint64_t)request->is_chosen[i] * request->size_count * request->gamma_count *
+                  request->direction_count;
+    request->settings.parallel = bench_parallel_of;
     request->settings.progress = show_progress;
     request->settings.progress_context = &shown;
     progress_start(&shown.bar, "bench", tables * STEPS_PER_TABLE, request->quiet);
     for (size_t i = 0; i < bench_case_count && code == DONE; i++)
-        if (request->is_chosen[i])
-            code = run_case(request, &bench_cases[i], &report, &shown);
+        for (size_t s = 0; s < request->size_count && code == DONE && request->is_chosen[i];
+             s++)
+            code = run_case(request, &bench_cases[i], request->sizes[s], &report, &shown);
     progress_clear(&shown.bar);
-    char before[sizeof report.card.text[0]];
-    snprintf(before, sizeof before, "%.30s", report.card.text[BENCH_CARD_LOAD]);
-    bench_card_set(&report.card, BENCH_CARD_LOAD, "%s before, %.2f after", before,
-                   bench_load());
+    bench_finish_card(&report.card);
     if (code == DONE && request->json_path)
         code = bench_write(request->json_path, &report);
     bench_report_release(&report);
     return code;
 }
 
+/* On any ISA. */
+static int is_usable(bench_baseline baseline) {
+    int usable = bench_baseline_usable(baseline, NULL);
+    for (size_t i = 0; bench_baseline_isas[i]; i++)
+        usable |= bench_baseline_usable(baseline, bench_baseline_isas[i]);
+    return usable;
+}
+
 static void list(void) {
     puts("Cases:");
     for (size_t i = 0; i < bench_case_count; i++) {
         const bench_case *shape = &bench_cases[i];
-        printf("  %-13s %-8s %7lld x %-7lld %-12s %s\n", shape->name,
-               shape->op == FOCAL_SOFTMAX ? "softmax" : "sigmoid", (long long)shape->rows,
-               (long long)shape->classes, bench_target_name(shape->target_kind),
+        char size[48];
+        snprintf(size, sizeof size, shape->inner > 1 ? "%lld x %lld x %lld" : "%lld x %lld",
+                 (long long)shape->outer, (long long)shape->classes, (long long)shape->inner);
+        printf("  %-13s %-8s %-3s %-18s %-12s %s\n", shape->name,
+               shape->op == FOCAL_SOFTMAX ? "softmax" : "sigmoid",
+               bench_dtype_name(shape->dtype), size, bench_target_name(shape),
                shape->description);
     }
     puts("\nOpponents:");
 #define PRINT_BASELINE(id, text, description)                                                  \
     printf("  %-13s %s%s\n", text, description,                                                \
-           bench_baseline_usable(BENCH_BASELINE_##id) ? "" : " (not here)");
+           is_usable(BENCH_BASELINE_##id) ? "" : " (not here)");
     BENCH_BASELINE_LIST(PRINT_BASELINE)
 #undef PRINT_BASELINE
     printf("  %-13s %s\n", "roofline", "reading and writing the same bytes, nothing else");
@@ -463,8 +284,10 @@ static int run(const char *const *values) {
         list();
         return DONE;
     }
-    int code = parse_request(values, &request);
-    return code == DONE ? measure(&request) : code;
+    int code = bench_parse_request(values, &request);
+    if (code != DONE)
+        return code;
+    return request.with_goals ? bench_measure_goals(&request) : measure(&request);
 }
 
 static const option_spec options[] = {BENCH_OPTIONS(OPTION_ENTRY)};
@@ -479,6 +302,10 @@ const command command_bench = {
         "a chain of dependent additions in the same round; GB/s by the bytes that must move;\n"
         "and how many times as fast as each opponent, the median over the rounds. At least 30\n"
         "rounds, until every median is known within 1 % or the budget ends.\n"
+        "\n"
+        "--goals measures bench/goals.def: ratios that the library must reach, each in rounds "
+        "of\n"
+        "two variants, and says of each whether it was missed, reached, or the aim beyond it.\n"
         "\n"
         "compare judges each variant of two reports: differences below 3 %, or 10 % on\n"
         "virtual machines, are noise. docs/benchmarking.md says how to prepare a machine.\n",

@@ -117,7 +117,9 @@ static int add_all_shapes(tune_list *list, const tune_request *request) {
 
 static int add_workload(tune_list *list, const tune_request *request, const bench_case *shape) {
     static const bench_direction bench_directions[] = {BENCH_BOTH, BENCH_LOSS};
-    bench_data data = {.shape = shape, .rows = shape->rows, .alpha_positive = 0.25};
+    bench_size size = bench_size_of(shape, 0);
+    bench_data data = {
+        .shape = shape, .outer = size.outer, .inner = size.inner, .alpha_positive = 0.25};
     for (size_t t = 0; t < request->tier_count; t++)
         for (size_t g = 0; g < request->gamma_count; g++)
             for (size_t d = 0; d < 2; d++)

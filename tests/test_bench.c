@@ -1,7 +1,7 @@
-/* The measuring core of bench/: statistics with known answers, opponents that compute what the
- * library computes, a runner that counts right. */
-#include "baselines.h"
+/* The measuring core of bench/: statistics with known answers, a runner that counts right, goals
+ * that judge right. test_bench_opponents.c has the rest. */
 #include "check.h"
+#include "goals.h"
 #include "roofline.h"
 #include "runner.h"
 
@@ -86,88 +86,31 @@ static void check_timer(void) {
     }
 }
 
-enum { SMALL = 4096 };
-
-static int64_t small_rows(const bench_case *shape) {
-    int64_t rows = SMALL / shape->classes + 1;
-    return rows < shape->rows ? rows : shape->rows;
-}
-
-/* Targets made for opponents hold the positives that the library counts. */
-static void check_targets(const bench_data *data, const focal_sums *sums) {
-    float scratch[100];
-    double ones = 0.0;
-    for (size_t first = 0; first < data->elements; first += 100) {
-        size_t left = data->elements - first, count = left < 100 ? left : 100;
-        const float *targets = bench_float_targets(data, first, count, scratch);
-        for (size_t i = 0; i < count; i++)
-            ones += (double)targets[i];
+static void check_sizes(void) {
+    const bench_case *l1 = bench_case_find("l1"), *wide = bench_case_find("wide");
+    const bench_case image = {.outer = 8, .classes = 21, .inner = 262144};
+    CHECK(bench_case_find("l2") == NULL);
+    for (size_t i = 0; i < bench_case_count; i++) {
+        bench_size own = bench_size_of(&bench_cases[i], 0);
+        CHECK(own.outer == bench_cases[i].outer && own.inner == bench_cases[i].inner);
     }
-    CHECK_CASE(ones == (double)sums->positives, "%s: %g ones, %lld positives",
-               data->shape->name, ones, (long long)sums->positives);
-}
-
-static double execute_library(const bench_data *data, double gamma, bench_direction direction,
-                              focal_sums *sums) {
-    focal_problem problem;
-    focal_buffers buffers;
-    focal_plan *plan = NULL;
-    bench_problem(&problem, data, gamma, direction, FOCAL_TIER_DEFAULT);
-    focal_buffers_init(&buffers);
-    buffers.logits = data->logits;
-    buffers.targets = data->targets;
-    buffers.gradient = data->gradient;
-    CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
-    CHECK_STATUS(focal_plan_execute(plan, &buffers, NULL, sums, NULL), FOCAL_OK);
-    focal_plan_destroy(plan);
-    return sums->loss;
-}
-
-/* Opponents sum in float, which costs them some 1e-6. */
-static void check_opponent(const bench_data *data, bench_baseline baseline, double gamma,
-                           bench_direction direction) {
-    focal_sums sums = FOCAL_SUMS_INIT;
-    float *expected = malloc(data->elements * sizeof *expected);
-    double exact = execute_library(data, gamma, direction, &sums), worst = 0.0, largest = 0.0;
-    if (!CHECK(expected != NULL))
+    if (!CHECK(l1 != NULL && wide != NULL))
         return;
-    memcpy(expected, data->gradient, data->elements * sizeof *expected);
-    memset(data->gradient, 0xff, data->elements * sizeof *expected);
-    double sum = bench_baseline_run(baseline, data, gamma, direction);
-    for (size_t i = 0; i < data->elements && direction != BENCH_LOSS; i++) {
-        double error = fabs((double)data->gradient[i] - (double)expected[i]);
-        largest = fmax(largest, fabs((double)expected[i]));
-        worst = error <= worst ? worst : error; /* NaN becomes the worst */
-    }
-    CHECK_CASE(fabs(sum - exact) <= 1e-4 * fabs(exact), "%s %s gamma %g: %g, expected %g",
-               data->shape->name, bench_baseline_name(baseline), gamma, sum, exact);
-    CHECK_CASE(worst <= 1e-5 * largest, "%s %s gamma %g: gradient off by %g of %g",
-               data->shape->name, bench_baseline_name(baseline), gamma, worst, largest);
-    free(expected);
-}
-
-static void check_case(const bench_case *shape) {
-    bench_data data;
-    if (!CHECK(bench_data_create(&data, shape, small_rows(shape))))
-        return;
-    for (int baseline = 0; baseline < BENCH_BASELINE_COUNT; baseline++)
-        for (int direction = BENCH_LOSS; direction <= BENCH_BOTH; direction++)
-            for (double gamma = 2.0;
-                 gamma < 3.0 && bench_baseline_usable((bench_baseline)baseline); gamma += 0.5)
-                check_opponent(&data, (bench_baseline)baseline, gamma,
-                               (bench_direction)direction);
-    if (shape->op == FOCAL_SIGMOID && shape->target_kind != FOCAL_TARGET_DENSE) {
-        focal_sums sums = FOCAL_SUMS_INIT;
-        execute_library(&data, 2.0, BENCH_LOSS, &sums);
-        check_targets(&data, &sums);
-    }
-    bench_data_release(&data);
+    CHECK(bench_size_of(l1, 1 << 20).outer == 1 << 20);
+    CHECK(bench_size_of(wide, 1000).outer == 1); /* a row at least */
+    CHECK(bench_size_of(wide, 400000).outer == 2);
+    bench_size part = bench_size_of(&image, 2100);
+    CHECK(part.outer == 1 && part.inner == 100);
+    part = bench_size_of(&image, 21);
+    CHECK(part.outer == 1 && part.inner == 1);
+    part = bench_size_of(&image, 2 * 21 * 262144);
+    CHECK(part.outer == 2 && part.inner == 262144);
 }
 
 static void check_roofline(void) {
     bench_data data;
     const bench_case *shape = &bench_cases[0];
-    if (!CHECK(bench_data_create(&data, shape, 1000)))
+    if (!CHECK(bench_data_create(&data, shape, (bench_size){1000, 1}, 0)))
         return;
     uint64_t before = bench_roofline_run(&data, BENCH_LOSS, NULL);
     CHECK(before == bench_roofline_run(&data, BENCH_LOSS, NULL));
@@ -188,19 +131,18 @@ static void remember_share(void *context, double share) {
     last_share = share;
 }
 
-static void check_runner(void) {
-    const bench_variant variants[] = {
-        {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 1},
-        {.kind = BENCH_KIND_BASELINE, .baseline = BENCH_BASELINE_PLAIN, .threads = 1},
-        {.kind = BENCH_KIND_ROOFLINE, .threads = 1}};
+static void check_contest(const bench_data *data) {
+    bench_entry entries[] = {
+        {data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 1}},
+        {data,
+         2.0,
+         BENCH_LOSS,
+         {.kind = BENCH_KIND_BASELINE, .baseline = BENCH_BASELINE_PLAIN, .threads = 1}},
+        {data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_ROOFLINE, .threads = 1}}};
     bench_settings settings = {.budget = 30.0, .progress = remember_share};
     bench_result results[3];
-    bench_data data;
-    char error[256], name[BENCH_NAME_MAX];
-    if (!CHECK(bench_data_create(&data, &bench_cases[0], 10)))
-        return;
-    CHECK_CASE(bench_run(&data, 2.0, BENCH_LOSS, variants, 3, &settings, results, error), "%s",
-               error);
+    char error[256];
+    CHECK_CASE(bench_run(entries, 3, &settings, results, error), "%s", error);
     for (int i = 0; i < 3; i++) {
         CHECK(results[i].rounds >= BENCH_ROUNDS && results[i].time.count == results[i].rounds);
         CHECK(results[i].time.least > 0.0 && results[i].time.least <= results[i].time.median);
@@ -215,15 +157,89 @@ static void check_runner(void) {
     bench_results_release(results, 3);
     settings.smoke = 1;
     last_share = 0.0;
-    CHECK(bench_run(&data, 2.0, BENCH_BOTH, variants, 3, &settings, results, error));
+    for (int i = 0; i < 3; i++)
+        entries[i].direction = BENCH_BOTH;
+    CHECK(bench_run(entries, 3, &settings, results, error));
     CHECK(results[0].rounds == 1 && results[0].iterations == 1);
     bench_results_release(results, 3);
-    const bench_variant unknown = {.kind = BENCH_KIND_FOCAL, .isa = "abacus", .threads = 1};
-    CHECK(!bench_run(&data, 2.0, BENCH_LOSS, &unknown, 1, &settings, results, error));
+    entries[0].variant.isa = "abacus";
+    CHECK(!bench_run(entries, 1, &settings, results, error));
     CHECK_CASE(strstr(error, "isa") != NULL, "%s", error);
-    bench_data_release(&data);
+}
+
+static void check_names(void) {
+    char name[BENCH_NAME_MAX];
     bench_variant_name(&(bench_variant){.isa = "avx2", .threads = 2}, name);
     CHECK_TEXT(name, "avx2 fast x2");
+    bench_variant_name(&(bench_variant){.kind = BENCH_KIND_BASELINE, .isa = "avx2"}, name);
+    CHECK_TEXT(name, "sleef on avx2");
+    bench_variant_name(
+        &(bench_variant){.kind = BENCH_KIND_KERNEL, .isa = "avx2", .sum = BENCH_SUM_FREE},
+        name);
+    CHECK_TEXT(name, "avx2 free sum");
+}
+
+static void check_runner(void) {
+    bench_data data;
+    if (!CHECK(bench_data_create(&data, &bench_cases[0], (bench_size){10, 1}, 0)))
+        return;
+    check_contest(&data);
+    check_names();
+    bench_data_release(&data);
+}
+
+static void check_goal_verdicts(void) {
+    const bench_goal more = {.kind = BENCH_SPEEDUP, .must = 2.0, .aim = 3.0};
+    const bench_goal less = {.kind = BENCH_COST, .must = 1.2, .aim = 1.1};
+    CHECK(bench_goal_judge(&more, 1.99) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&more, 2.0) == BENCH_MUST &&
+          bench_goal_judge(&more, 3.0) == BENCH_AIM);
+    CHECK(bench_goal_judge(&less, 1.21) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&less, 1.2) == BENCH_MUST &&
+          bench_goal_judge(&less, 1.0) == BENCH_AIM);
+    CHECK(bench_goal_judge(&more, (double)NAN) == BENCH_MISSED);
+    CHECK(bench_goal_judge(&less, (double)NAN) == BENCH_MISSED);
+    CHECK_TEXT(bench_goal_verdict_name(BENCH_AIM), "aim");
+}
+
+/* The arithmetic of each kind, on a goal whose sides are the same: the values are known. */
+static void check_goals(void) {
+    static bench_goal_store store;
+    const bench_side side = {.name = "tiny", .gamma = 2.0, .variant = {.threads = 1}};
+    const struct {
+        bench_goal_kind kind;
+        double low, high;
+    } expected[] = {
+        {BENCH_SPEEDUP, 0.5, 2.0}, {BENCH_COST, 0.5, 2.0}, {BENCH_OVERHEAD, -1e5, 1e5}};
+    bench_settings settings = {.budget = 5.0};
+    bench_goal_result result;
+    char error[256];
+    for (size_t i = 0; i < 3; i++) {
+        const bench_goal goal = {.kind = expected[i].kind, .ours = side, .theirs = side};
+        CHECK_CASE(bench_goal_run(&goal, "scalar", 0.0, &settings, &store, &result, error),
+                   "%s", error);
+        CHECK_CASE(result.value.median > expected[i].low &&
+                       result.value.median < expected[i].high,
+                   "%zu: %g", i, result.value.median);
+        CHECK(result.value.low <= result.value.median && result.rounds >= 6);
+    }
+    const bench_goal bound = {.kind = BENCH_BOUND, .ours = side, .theirs = side};
+    CHECK(bench_goal_obstacle(&bound, "scalar", 0.0, 1) != NULL);
+    CHECK(bench_goal_obstacle(&bound, "scalar", 1.0, 1) == NULL);
+#if defined(__x86_64__) || defined(__aarch64__)
+    CHECK(bench_goal_run(&bound, "scalar", 1.0, &settings, &store, &result, error));
+    CHECK_CASE(fabs(result.value.median * result.cycles[0] - 1.0) < 1e-3, "%g of %g",
+               result.value.median, result.cycles[0]);
+#endif
+    bench_goal_store_release(&store);
+    for (size_t i = 0; i < bench_goal_count; i++) {
+        CHECK_CASE(bench_case_find(bench_goals[i].ours.name) &&
+                       bench_case_find(bench_goals[i].theirs.name),
+                   "%s", bench_goals[i].name);
+        /* An aim is beyond the must: what reaches it is no mere must. */
+        CHECK(bench_goal_judge(&bench_goals[i], bench_goals[i].must) == BENCH_MUST);
+        CHECK(bench_goal_judge(&bench_goals[i], bench_goals[i].aim) == BENCH_AIM);
+    }
 }
 
 int main(void) {
@@ -232,9 +248,10 @@ int main(void) {
     check_pairs();
     check_verdicts();
     check_timer();
-    for (size_t i = 0; i < bench_case_count; i++)
-        check_case(&bench_cases[i]);
+    check_sizes();
     check_roofline();
     check_runner();
+    check_goal_verdicts();
+    check_goals();
     return check_report();
 }

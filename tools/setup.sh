@@ -65,6 +65,19 @@ install_now() {
         apt-get -qq -y --no-install-recommends install "$@" >/dev/null
 }
 
+# What builds the library for AArch64 by tests/cross/aarch64.ini, and runs it.
+# shellcheck disable=SC2034 # for scripts that source this
+aarch64_base_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+    libc6:arm64 libsleef-dev:arm64)
+
+# Before packages of arm64 can be installed.
+add_aarch64_architecture() {
+    ! dpkg --print-foreign-architectures | grep -qx arm64 || return 0
+    say "adding arm64 to dpkg's architectures, for SLEEF's and the C library's packages"
+    as_root dpkg --add-architecture arm64
+    as_root apt-get -qq update
+}
+
 # version_at_least HAVE WANT
 version_at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 

@@ -31,7 +31,7 @@ class Run(CommandTest):
         self.assertGreater(len(cases), 10)
         self.assertEqual(list(dict.fromkeys(r["case"] for r in report["results"])), cases)
         for case in cases:
-            self.assertEqual(len(re.findall(rf"(?m)^{case}: s", text)), 2)
+            self.assertEqual(len(re.findall(rf"(?m)^{case}: f\d\d s", text)), 2)
         for result in report["results"]:
             self.assertEqual(result["rounds"], 1)
             self.assertGreater(result["ns_per_element"], 0.0)
@@ -54,12 +54,68 @@ class Run(CommandTest):
             moved = result["bytes_per_element"] / result["ns_per_element"]
             self.assertAlmostEqual(result["gb_per_second"] / moved, 1.0)
             self.assertAlmostEqual(result["bytes_per_element"], 8.0 + 4.0 / result["classes"])
+            self.assertEqual((result["dtype"], result["inner"]), ("f32", 1.0))
+            # What the process holds is at least the data; null where the system does not say.
+            self.assertGreater(result["peak_memory_bytes"] or 1e9, elements * 8)
         for case, gamma in (("retinanet", 0.0), ("softmax80", 2.5)):
             found = {r["variant"]: r for r in report["results"] if (r["case"], r["gamma"]) == (case, gamma)}
             self.assertLessEqual(set(names), set(found))
             for name in names[:2]:
                 ratio = found["plain"]["ns_per_call"] / found[name]["ns_per_call"]
                 self.assertAlmostEqual(found[name]["speedup_over"]["plain"][0], ratio)
+
+    def test_sizes(self) -> None:
+        _, report = self.bench(
+            *("--smoke", "--case", "l1,softmax80", "--size", "100,3000", "--direction", "loss"),
+            *("--isa", "scalar", "--against", "none"),
+        )
+        sizes = [(r["case"], r["rows"], r["classes"]) for r in report["results"]]
+        expected = [("l1", 100, 1), ("l1", 3000, 1), ("softmax80", 1, 80), ("softmax80", 37, 80)]
+        self.assertEqual(sizes, expected)
+
+    def test_sleef_is_of_the_same_width(self) -> None:
+        rows = [r["name"] for r in json.loads(self.focal("info", "--json"))["isa_rows"] if r["usable"]]
+        _, report = self.bench("--smoke", "--case", "l1", "--isa", ",".join(rows), "--direction", "loss")
+        found = {r["variant"]: r for r in report["results"]}
+        for row in ("avx512", "avx2"):
+            if row in rows:
+                ratio = found[f"sleef on {row}"]["ns_per_call"] / found[f"{row} fast"]["ns_per_call"]
+                self.assertAlmostEqual(found[f"{row} fast"]["speedup_over"]["sleef"][0], ratio)
+
+    def test_goals(self) -> None:
+        path = self.folder / "goals.json"
+        rows = [r["name"] for r in json.loads(self.focal("info", "--json"))["isa_rows"] if r["usable"]]
+        measured = [row for row in rows if row in ("avx512", "avx2")] or rows[:1]
+        bounds = ",".join(f"{row}=0.001" for row in measured)
+        done = self.run_focal(*BENCH, "--goals", "--smoke", "--bound", bounds, "--json", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = strict_json(path.read_text())
+        self.assertEqual(list(report), ["focal_goals", "host", "goals"])
+        self.assertEqual(list(dict.fromkeys(g["isa"] for g in report["goals"])), measured)
+        for goal in report["goals"]:
+            self.assertIn(goal["what"], done.stdout)
+            if goal["obstacle"]:
+                self.assertNotIn("value", goal)
+                continue
+            self.assertLessEqual(goal["low"], goal["value"])
+            value, must, aim = goal["value"], goal["must"], goal["aim"]
+            if goal["kind"] in ("cost", "overhead"):
+                value, must, aim = -value, -must, -aim
+            verdict = "aim" if value >= aim else "must" if value >= must else "missed"
+            self.assertEqual(goal["verdict"], verdict)
+            ours, theirs = goal["ours"], goal["theirs"]
+            if goal["kind"] == "speedup":  # one round: the ratio of the medians is that of the round
+                self.assertAlmostEqual(goal["value"], theirs["ns_per_element"] / ours["ns_per_element"])
+            if goal["kind"] == "bound":
+                self.assertAlmostEqual(goal["value"], 0.001 / ours["cycles_per_element"])
+        for row in measured:
+            verdicts = [g.get("verdict") for g in report["goals"] if g["isa"] == row]
+            missed, aim, open_ = (verdicts.count(word) for word in ("missed", "aim", None))
+            met = verdicts.count("must") + aim
+            self.assertIn(
+                f"{missed} missed, {met} met ({aim} of them with their aim), {open_} not measured",
+                done.stdout.split(f"\n{row}\n")[1],
+            )
 
     def test_memory_that_is_not_there_is_said(self) -> None:
         text, report = self.bench("--smoke", "--case", "llm,tiny", "--max-bytes", "100000")
@@ -86,6 +142,14 @@ class Usage(CommandTest):
             ("--gamma -1 is outside [0, 1000]", "--gamma", "2,-1"),
             ("--gamma lists more than 8", "--gamma", "1,1,1,1,1,1,1,1,1"),
             ("--threads '1.5' is not an integer", "--threads", "1.5"),
+            ("--size 0 is outside", "--size", "0"),
+            ("--size lists more than 32", "--size", ",".join(["1"] * 33)),
+            ("--goals has its own cases: leave out --case", "--goals", "--case", "l1"),
+            ("--goals has its own cases: leave out --threads", "--goals", "--threads", "1"),
+            ("--bound belongs to --goals", "--bound", "scalar=1"),
+            ("--bound 'scalar' is not ISA=CYCLES", "--goals", "--bound", "scalar"),
+            ("--bound scalar=0 is not above 0", "--goals", "--isa", "scalar", "--bound", "scalar=0"),
+            ("--bound abacus=1: that row is not measured", "--goals", "--bound", "abacus=1"),
             ("--budget 0 is not above 0", "--budget", "0"),
             ("--clock 'sun' is none of: wall, cpu", "--clock", "sun"),
             ("--against 'torch' is none of", "--against", "torch"),
