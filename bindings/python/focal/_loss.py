@@ -80,7 +80,8 @@ def _compute(
     buffers: dict[str, Any] = {"logits": logits, "targets": targets, "threads": threads}
     result: Any = None
     if output != "sum":
-        result = _output(out, shape if output == "loss" else shape[:-1] or shape[:1], logits.dtype, "out")
+        row_shape = shape[:-1] if labels or len(shape) > 1 else shape
+        result = _output(out, shape if output == "loss" else row_shape, logits.dtype, "out")
         buffers[output] = result
     elif out is not None:
         raise ValueError(f"out: there is no array with reduction={reduction!r}")
