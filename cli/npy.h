@@ -68,9 +68,10 @@ typedef struct npy_output {
 int npy_output_check(npy_output *output, const char *option, const char *path,
                      const npy_file *const *inputs, size_t input_count);
 
-/* Writes f32 elements in C order to a temporary beside the output, all the way to the disk. */
-int npy_output_write(npy_output *output, const float *data, const int64_t *shape,
-                     int dimensions);
+/* Writes elements in C order, of this machine's byte order and of a type such as "f4", to a
+ * temporary beside the output, all the way to the disk. */
+int npy_output_write(npy_output *output, const void *data, const char *type,
+                     const int64_t *shape, int dimensions);
 
 /* Gives the temporary its name, replacing what was there. */
 int npy_output_commit(npy_output *output);

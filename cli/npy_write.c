@@ -97,14 +97,15 @@ static int write_all(int descriptor, const void *data, size_t bytes) {
 
 /* Version 1.0: preamble and dict, padded with blanks so that the data begins at a multiple
  * of 64. 32 dimensions of 19 digits need less than 1024 bytes. */
-static size_t make_header(char text[1024], const int64_t *shape, int dimensions) {
+static size_t make_header(char text[1024], const char *type, const int64_t *shape,
+                          int dimensions) {
     const uint16_t one = 1;
     unsigned char low_first;
     memcpy(&low_first, &one, 1);
     size_t length = 10;
     length += (size_t)snprintf(text + length, 1024 - length,
-                               "{'descr': '%cf4', 'fortran_order': False, 'shape': (",
-                               low_first ? '<' : '>');
+                               "{'descr': '%c%s', 'fortran_order': False, 'shape': (",
+                               low_first ? '<' : '>', type);
     for (int i = 0; i < dimensions; i++)
         length += (size_t)snprintf(text + length, 1024 - length, "%s%" PRId64, i ? ", " : "",
                                    shape[i]);
@@ -128,15 +129,15 @@ static mode_t wanted_mode(const npy_output *output) {
     return 0666 & ~mask;
 }
 
-int npy_output_write(npy_output *output, const float *data, const int64_t *shape,
-                     int dimensions) {
+int npy_output_write(npy_output *output, const void *data, const char *type,
+                     const int64_t *shape, int dimensions) {
     if (!output->resolved)
         return DONE;
     size_t count = 1;
     for (int i = 0; i < dimensions; i++)
         count *= (size_t)shape[i];
     char header[1024];
-    size_t header_length = make_header(header, shape, dimensions);
+    size_t header_length = make_header(header, type, shape, dimensions);
 
     /* In the same folder, because a rename is atomic only within one file system. */
     const char *name = strrchr(output->resolved, '/');
@@ -156,7 +157,7 @@ int npy_output_write(npy_output *output, const float *data, const int64_t *shape
     }
     output->temporary = temporary;
     int failed = write_all(descriptor, header, header_length) != 0 ||
-                 write_all(descriptor, data, count * sizeof *data) != 0 ||
+                 write_all(descriptor, data, count * (size_t)(type[1] - '0')) != 0 ||
                  fchmod(descriptor, wanted_mode(output)) != 0 || flush(descriptor) != 0;
     int reason = errno;
     /* Some file systems report a full disk only here. */

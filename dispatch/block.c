@@ -1,97 +1,103 @@
-/* Blocks: each is brought into the contiguous form that kernels take, computed, and put back.
- * Padded rows and labels are staged in a scratch block that stays in the first-level cache, so
- * no layout needs a kernel, or a copy of the whole matrix, of its own. */
+/* Blocks of the plain forms, by the f32 kernels: each block is brought into the contiguous floats
+ * that kernels take, computed, and put back. What does not lie so is staged in a scratch block
+ * that stays in the first-level cache, so no layout needs a kernel, or a copy of the whole matrix,
+ * of its own. */
+#include "block.h"
+
 #include <string.h>
 
-#include "plan.h"
+#include "convert.h"
+#include "targets.h"
 
-/* About 80 KiB on the stack of the thread that runs a task. */
+/* About 100 KiB on the stack of the thread that runs a task. */
 typedef struct {
-    float logits[FOCAL_BLOCK];
+    float logits[FOCAL_BLOCK]; /* and the gradient, when it is staged */
     float targets[FOCAL_BLOCK];
     float loss[FOCAL_BLOCK];
-    float gradient[FOCAL_BLOCK];
+    float row_loss[FOCAL_BLOCK];
     int32_t labels[FOCAL_BLOCK];
-    uint8_t binary[FOCAL_BLOCK]; /* all 0 between blocks */
+    uint16_t raw[FOCAL_BLOCK];   /* 16-bit elements on their way */
+    uint8_t binary[FOCAL_BLOCK]; /* with labels all 0 between blocks */
+    uint8_t skip[FOCAL_BLOCK];
+    float *row; /* the task's part of the workspace, for softmax rows longer than a block */
 } block_scratch;
 
-/* Where a block lies: `rows` whole rows from `row`, or `width` elements from `column` of one
- * row. */
-typedef struct {
-    size_t row, rows, column, width;
-} block_place;
+static const focal_layout row_layout = {1, 1, 1};
 
-static block_place place_block(const focal_plan *plan, size_t block) {
-    size_t outer = (size_t)plan->problem.outer, classes = (size_t)plan->problem.classes;
-    if (plan->blocks_per_row > 1) {
-        size_t column = block % plan->blocks_per_row * FOCAL_BLOCK;
-        size_t left = classes - column;
-        return (block_place){block / plan->blocks_per_row, 1, column,
-                             left < FOCAL_BLOCK ? left : FOCAL_BLOCK};
+static focal_tile tile_of_rows(const focal_tile *tile) {
+    return (focal_tile){tile->row, tile->rows, 0, 1, tile->skip, tile->kept};
+}
+
+static focal_tile piece_of_row(const focal_tile *tile, size_t column) {
+    size_t left = tile->width - column;
+    return (focal_tile){
+        tile->row,  tile->rows, tile->column + column, left < FOCAL_BLOCK ? left : FOCAL_BLOCK,
+        tile->skip, tile->kept};
+}
+
+/* The tile's elements as contiguous floats, in `staged` unless they are that already. */
+static const float *take(const focal_tile *tile, const focal_layout *layout, const void *array,
+                         focal_dtype dtype, uint16_t *raw, float *staged) {
+    if (dtype == FOCAL_F32)
+        return focal_gather(tile, layout, array, sizeof(float), staged);
+    const void *elements = focal_gather(tile, layout, array, sizeof *raw, raw);
+    focal_load_f32(dtype, elements, staged, tile->kept * tile->width);
+    return staged;
+}
+
+/* Puts staged results where they belong, rounded to their type. */
+static void give(const focal_tile *tile, const focal_layout *layout, const float *staged,
+                 void *array, focal_dtype dtype, uint16_t *raw) {
+    if (dtype == FOCAL_F32) {
+        focal_scatter(tile, layout, staged, array, sizeof(float));
+    } else if (focal_tile_is_whole(tile, layout)) {
+        focal_store_f32(dtype, staged, focal_tile_start(tile, layout, array, sizeof *raw),
+                        tile->kept * tile->width);
+    } else {
+        focal_store_f32(dtype, staged, raw, tile->kept * tile->width);
+        focal_scatter(tile, layout, raw, array, sizeof *raw);
     }
-    size_t row = block * plan->rows_per_block;
-    size_t left = outer - row;
-    return (block_place){row, left < plan->rows_per_block ? left : plan->rows_per_block, 0,
-                         classes};
 }
 
-static int64_t label_at(const focal_plan *plan, const void *targets, size_t row) {
-    switch (plan->problem.target_kind) {
-    case FOCAL_TARGET_LABEL_U8:
-        return ((const uint8_t *)targets)[row];
-    case FOCAL_TARGET_LABEL_I32:
-        return ((const int32_t *)targets)[row];
-    default:
-        return ((const int64_t *)targets)[row];
+/* Where a kernel may write the tile's results: in the array itself, else NULL. */
+static float *in_array(const focal_tile *tile, const focal_layout *layout, void *array,
+                       focal_dtype dtype) {
+    bool direct = dtype == FOCAL_F32 && focal_tile_is_whole(tile, layout);
+    return direct ? (float *)focal_tile_start(tile, layout, array, sizeof(float)) : NULL;
+}
+
+static void zero_results(const focal_call *call, const focal_tile *tile) {
+    const focal_plan *plan = call->plan;
+    const focal_problem *problem = &plan->problem;
+    const focal_buffers *buffers = &call->buffers;
+    if (problem->outputs & FOCAL_OUTPUT_LOSS)
+        focal_zero_skipped(tile, &plan->loss, buffers->loss, plan->loss_size);
+    if (problem->outputs & FOCAL_OUTPUT_GRADIENT)
+        focal_zero_skipped(tile, &plan->gradient, buffers->gradient, plan->gradient_size);
+    if (problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1) {
+        focal_tile rows = tile_of_rows(tile);
+        focal_zero_skipped(&rows, &row_layout, buffers->row_loss, plan->loss_size);
     }
-}
-
-static bool is_background(const focal_plan *plan, int64_t label) {
-    return plan->problem.label_flags & FOCAL_LABEL_BACKGROUND &&
-           label == plan->problem.background;
-}
-
-static size_t element(const block_place *place, int64_t stride) {
-    return place->row * (size_t)stride + place->column;
-}
-
-static bool is_contiguous(const block_place *place, int64_t stride) {
-    return place->rows == 1 || (size_t)stride == place->width;
-}
-
-/* The block's part of a matrix: in place if contiguous, else copied together. */
-static const void *gather(const block_place *place, const void *matrix, int64_t stride,
-                          size_t size, void *scratch) {
-    const char *from = (const char *)matrix + element(place, stride) * size;
-    if (is_contiguous(place, stride))
-        return from;
-    for (size_t r = 0; r < place->rows; r++)
-        memcpy((char *)scratch + r * place->width * size, from + r * (size_t)stride * size,
-               place->width * size);
-    return scratch;
-}
-
-static void scatter(const block_place *place, const float *scratch, float *matrix,
-                    int64_t stride) {
-    float *to = matrix + element(place, stride);
-    for (size_t r = 0; r < place->rows; r++)
-        memcpy(to + r * (size_t)stride, scratch + r * place->width, place->width * sizeof *to);
 }
 
 /* Sets or clears the ones of the block's labels, and counts the rows that have a positive
  * class. */
-static int64_t mark_labels(const focal_plan *plan, const focal_buffers *buffers,
-                           const block_place *place, uint8_t *binary, uint8_t mark) {
+static int64_t mark_labels(const focal_call *call, const focal_tile *tile, uint8_t *binary,
+                           uint8_t mark) {
+    const focal_problem *problem = &call->plan->problem;
     int64_t positives = 0;
-    for (size_t r = 0; r < place->rows; r++) {
-        int64_t label = label_at(plan, buffers->targets, place->row + r);
-        if (is_background(plan, label))
+    uint8_t *marks = binary;
+    for (size_t r = 0; r < tile->rows; r++) {
+        if (tile->skip && tile->skip[r])
             continue;
-        size_t column = (size_t)label - place->column;
-        if (column < place->width) {
-            binary[r * place->width + column] = mark;
+        int64_t label =
+            focal_label_at(problem->target_kind, call->buffers.targets, tile->row + r);
+        size_t column = (size_t)label - tile->column;
+        if (column < tile->width && !focal_label_is_background(problem, label)) {
+            marks[column] = mark;
             positives++;
         }
+        marks += tile->width;
     }
     return positives;
 }
@@ -103,143 +109,193 @@ static int64_t count_ones(const uint8_t *binary, size_t count) {
     return ones;
 }
 
-static focal_span start_span(const focal_plan *plan, const focal_buffers *buffers,
-                             const block_place *place) {
+static focal_span start_span(const focal_call *call, const focal_tile *tile) {
+    const focal_plan *plan = call->plan;
     double alpha = plan->problem.alpha;
     bool off = plan->problem.alpha_mode == FOCAL_ALPHA_OFF;
     return (focal_span){
-        .rows = place->rows,
-        .classes = place->width,
+        .rows = tile->kept,
+        .classes = tile->width,
         .half_steps = plan->half_steps,
         .gamma = plan->problem.gamma,
         .alpha_positive = off ? 1.0 : alpha,
         .alpha_negative = off ? 1.0 : 1.0 - alpha,
-        .upstream = buffers->upstream ? *buffers->upstream : 1.0F,
+        .upstream = (float)call->factor,
     };
 }
 
-static focal_block_result run_sigmoid(const focal_plan *plan, const focal_buffers *buffers,
-                                      const block_place *place, block_scratch *scratch) {
+static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *tile,
+                                      block_scratch *scratch) {
+    const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
-    focal_block_result result = {0.0, 0};
-    focal_span span = start_span(plan, buffers, place);
-    span.logits =
-        gather(place, buffers->logits, problem->logits_stride, sizeof(float), scratch->logits);
+    const focal_buffers *buffers = &call->buffers;
+    focal_block_result result = {0.0, 0.0, 0, (int64_t)(tile->rows - tile->kept)};
+    if (tile->kept == 0) {
+        zero_results(call, tile);
+        return result;
+    }
+    focal_span span = start_span(call, tile);
+    span.logits = take(tile, &plan->logits, buffers->logits, problem->dtype, scratch->raw,
+                       scratch->logits);
     bool labels = focal_target_is_label(problem->target_kind);
     if (labels) {
-        result.positives = mark_labels(plan, buffers, place, scratch->binary, 1);
+        result.positives = mark_labels(call, tile, scratch->binary, 1);
         span.targets = scratch->binary;
     } else if (problem->target_kind == FOCAL_TARGET_BINARY_U8) {
-        span.targets = gather(place, buffers->targets, problem->targets_stride, sizeof(uint8_t),
-                              scratch->binary);
-        result.positives = count_ones(span.targets, place->rows * place->width);
+        span.targets = focal_gather(tile, &plan->targets, buffers->targets, sizeof(uint8_t),
+                                    scratch->binary);
+        result.positives = count_ones(span.targets, tile->kept * tile->width);
     } else {
-        span.targets = gather(place, buffers->targets, problem->targets_stride, sizeof(float),
-                              scratch->targets);
+        span.targets = take(tile, &plan->targets, buffers->targets, problem->targets_dtype,
+                            scratch->raw, scratch->targets);
     }
     bool loss_wanted = problem->outputs & FOCAL_OUTPUT_LOSS;
-    bool row_loss_wanted =
-        problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
-    bool loss_direct = is_contiguous(place, problem->loss_stride);
-    if (loss_wanted && loss_direct)
-        span.loss = (float *)buffers->loss + element(place, problem->loss_stride);
-    else if (loss_wanted || row_loss_wanted)
-        span.loss = scratch->loss;
-    if (row_loss_wanted)
-        span.row_loss = (float *)buffers->row_loss + place->row;
+    bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
     bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
-    bool gradient_direct = is_contiguous(place, problem->gradient_stride);
-    if (gradient_wanted)
-        span.gradient = gradient_direct ? (float *)buffers->gradient +
-                                              element(place, problem->gradient_stride)
-                                        : scratch->gradient;
+    float *loss = NULL, *row_loss = NULL, *gradient = NULL;
+    focal_tile rows = tile_of_rows(tile);
+    if (loss_wanted)
+        loss = in_array(tile, &plan->loss, buffers->loss, problem->loss_dtype);
+    if (loss_wanted || rows_wanted)
+        span.loss = loss ? loss : scratch->loss;
+    if (rows_wanted) {
+        row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
+        span.row_loss = row_loss ? row_loss : scratch->row_loss;
+    }
+    if (gradient_wanted) {
+        gradient = in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
+        span.gradient = gradient ? gradient : scratch->logits;
+    }
     plan->kernel->function(&span);
-    if (loss_wanted && !loss_direct)
-        scatter(place, scratch->loss, buffers->loss, problem->loss_stride);
-    if (gradient_wanted && !gradient_direct)
-        scatter(place, scratch->gradient, buffers->gradient, problem->gradient_stride);
+    if (loss_wanted && !loss)
+        give(tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype,
+             scratch->raw);
+    if (rows_wanted && !row_loss)
+        give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
+             scratch->raw);
+    if (gradient_wanted && !gradient)
+        give(tile, &plan->gradient, scratch->logits, buffers->gradient, problem->gradient_dtype,
+             scratch->raw);
     if (labels)
-        mark_labels(plan, buffers, place, scratch->binary, 0);
+        mark_labels(call, tile, scratch->binary, 0);
     result.loss = span.sum;
     return result;
 }
 
-static focal_block_result run_softmax(const focal_plan *plan, const focal_buffers *buffers,
-                                      const block_place *place, block_scratch *scratch) {
+/* Whether softmax rows lie as the kernel takes them, at any distance from each other. */
+static bool has_plain_rows(const focal_tile *tile, const focal_layout *layout,
+                           focal_dtype dtype) {
+    return dtype == FOCAL_F32 && layout->inner == 1 && layout->class_stride == 1 &&
+           tile->kept == tile->rows;
+}
+
+static void stage_rows(const focal_call *call, const focal_tile *tile, uint16_t *raw,
+                       float *staged) {
+    const focal_plan *plan = call->plan;
+    for (size_t column = 0; column < tile->width; column += FOCAL_BLOCK) {
+        focal_tile piece = piece_of_row(tile, column);
+        float *to = staged + column;
+        const float *from =
+            take(&piece, &plan->logits, call->buffers.logits, plan->problem.dtype, raw, to);
+        if (from != to)
+            memcpy(to, from, piece.kept * piece.width * sizeof *to);
+    }
+}
+
+static void unstage_gradient(const focal_call *call, const focal_tile *tile, uint16_t *raw,
+                             const float *staged) {
+    for (size_t column = 0; column < tile->width; column += FOCAL_BLOCK) {
+        focal_tile piece = piece_of_row(tile, column);
+        give(&piece, &call->plan->gradient, staged + column, call->buffers.gradient,
+             call->plan->problem.gradient_dtype, raw);
+    }
+}
+
+static void take_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
+    size_t kept = 0;
+    for (size_t r = 0; r < tile->rows; r++)
+        if (!tile->skip || !tile->skip[r])
+            labels[kept++] = (int32_t)focal_label_at(call->plan->problem.target_kind,
+                                                     call->buffers.targets, tile->row + r);
+}
+
+static focal_block_result run_softmax(const focal_call *call, const focal_tile *tile,
+                                      block_scratch *scratch) {
+    const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
-    focal_span span = start_span(plan, buffers, place);
-    for (size_t r = 0; r < place->rows; r++)
-        scratch->labels[r] = (int32_t)label_at(plan, buffers->targets, place->row + r);
-    span.logits = (const float *)buffers->logits + element(place, problem->logits_stride);
-    span.logits_stride = (size_t)problem->logits_stride;
+    const focal_buffers *buffers = &call->buffers;
+    focal_block_result result = {0.0, 0.0, (int64_t)tile->kept,
+                                 (int64_t)(tile->rows - tile->kept)};
+    if (tile->kept == 0) {
+        zero_results(call, tile);
+        return result;
+    }
+    focal_span span = start_span(call, tile);
+    float *staged = tile->width > FOCAL_BLOCK ? scratch->row : scratch->logits;
+    take_labels(call, tile, scratch->labels);
     span.labels = scratch->labels;
-    if (problem->outputs & FOCAL_OUTPUT_ROW_LOSS)
-        span.row_loss = (float *)buffers->row_loss + place->row;
-    if (problem->outputs & FOCAL_OUTPUT_GRADIENT) {
-        span.gradient = (float *)buffers->gradient + element(place, problem->gradient_stride);
-        span.gradient_stride = (size_t)problem->gradient_stride;
+    if (has_plain_rows(tile, &plan->logits, problem->dtype)) {
+        span.logits = (const float *)(const void *)focal_tile_start(
+            tile, &plan->logits, buffers->logits, sizeof(float));
+        span.logits_stride = plan->logits.stride;
+    } else {
+        stage_rows(call, tile, scratch->raw, staged);
+        span.logits = staged;
+        span.logits_stride = tile->width;
+    }
+    bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
+    bool direct = has_plain_rows(tile, &plan->gradient, problem->gradient_dtype);
+    if (gradient_wanted) {
+        span.gradient = direct ? (float *)(void *)focal_tile_start(
+                                     tile, &plan->gradient, buffers->gradient, sizeof(float))
+                               : staged;
+        span.gradient_stride = direct ? plan->gradient.stride : tile->width;
+    }
+    float *row_loss = NULL;
+    focal_tile rows = tile_of_rows(tile);
+    bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS;
+    if (rows_wanted) {
+        row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
+        span.row_loss = row_loss ? row_loss : scratch->row_loss;
     }
     plan->kernel->function(&span);
-    return (focal_block_result){span.sum, (int64_t)place->rows};
+    if (gradient_wanted && !direct)
+        unstage_gradient(call, tile, scratch->raw, staged);
+    if (rows_wanted && !row_loss)
+        give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
+             scratch->raw);
+    result.loss = span.sum;
+    return result;
 }
 
-void focal_blocks_run(const focal_plan *plan, const focal_buffers *buffers, size_t first,
-                      size_t count) {
-    focal_block_result *results = buffers->workspace;
+/* Of any block: few, if the whole problem is. */
+static size_t most_elements(const focal_plan *plan) {
+    size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
+    return plan->blocks_per_row > 1 ? FOCAL_BLOCK : rows * plan->columns;
+}
+
+void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
+    const focal_plan *plan = call->plan;
+    focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
-    memset(scratch.binary, 0, sizeof scratch.binary);
+    if (plan->problem.op == FOCAL_SIGMOID && focal_target_is_label(plan->problem.target_kind))
+        memset(scratch.binary, 0, most_elements(plan));
+    scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
+    bool ignore = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
     for (size_t block = first; block < first + count; block++) {
-        block_place place = place_block(plan, block);
-        results[block] = plan->problem.op == FOCAL_SOFTMAX
-                             ? run_softmax(plan, buffers, &place, &scratch)
-                             : run_sigmoid(plan, buffers, &place, &scratch);
+        focal_tile tile = focal_block_tile(plan, block);
+        if (ignore)
+            focal_tile_skip(call, &tile, scratch.skip);
+        results[block] = plan->problem.op == FOCAL_SOFTMAX ? run_softmax(call, &tile, &scratch)
+                                                           : run_sigmoid(call, &tile, &scratch);
+        if (tile.column > 0)
+            results[block].ignored = 0;
     }
 }
 
-static int64_t find_bad_label(const focal_plan *plan, const focal_buffers *buffers,
-                              const block_place *place) {
-    for (size_t row = place->row; row < place->row + place->rows; row++) {
-        int64_t label = label_at(plan, buffers->targets, row);
-        if ((label < 0 || label >= plan->problem.classes) && !is_background(plan, label))
-            return (int64_t)row;
-    }
-    return -1;
-}
-
-/* The first element in [start, start + count) that is neither 0 nor 1, else -1. */
-static int64_t find_bad_element(const uint8_t *targets, size_t start, size_t count) {
-    uint8_t all = 0;
-    for (size_t i = start; i < start + count; i++)
-        all |= targets[i];
-    for (size_t i = start; all > 1 && i < start + count; i++)
-        if (targets[i] > 1)
-            return (int64_t)i;
-    return -1;
-}
-
-static int64_t find_bad_binary(const focal_plan *plan, const focal_buffers *buffers,
-                               const block_place *place) {
-    int64_t stride = plan->problem.targets_stride;
-    size_t start = element(place, stride);
-    if (is_contiguous(place, stride))
-        return find_bad_element(buffers->targets, start, place->rows * place->width);
-    int64_t bad = -1;
-    for (size_t r = 0; r < place->rows && bad < 0; r++)
-        bad = find_bad_element(buffers->targets, start + r * (size_t)stride, place->width);
-    return bad;
-}
-
-int64_t focal_blocks_find_bad(const focal_plan *plan, const focal_buffers *buffers,
-                              size_t first, size_t count) {
-    bool labels = focal_target_is_label(plan->problem.target_kind);
-    if (!labels && plan->problem.target_kind != FOCAL_TARGET_BINARY_U8)
-        return -1;
-    for (size_t block = first; block < first + count; block++) {
-        block_place place = place_block(plan, block);
-        int64_t bad = labels ? find_bad_label(plan, buffers, &place)
-                             : find_bad_binary(plan, buffers, &place);
-        if (bad >= 0)
-            return bad;
-    }
-    return -1;
+void focal_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
+    if (call->weighted || !call->plan->kernel)
+        focal_form_blocks_run(call, first, count);
+    else
+        focal_plain_blocks_run(call, task, first, count);
 }

@@ -1,36 +1,11 @@
-/* Execution: checks, tasks, and the sum in block order. */
+/* Execution: checks, counts, tasks, and the sum in block order. */
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "convert.h"
 #include "plan.h"
 #include "status.h"
-
-focal_status focal_target_fail(const focal_plan *plan, const focal_buffers *buffers,
-                               int64_t index, focal_error *error) {
-    const focal_problem *problem = &plan->problem;
-    long long value = 0;
-    switch (problem->target_kind) {
-    case FOCAL_TARGET_BINARY_U8:
-        return focal_fail(error, FOCAL_E_TARGET, "targets", index,
-                          "element %lld is %u, neither 0 nor 1", (long long)index,
-                          ((const uint8_t *)buffers->targets)[index]);
-    case FOCAL_TARGET_LABEL_U8:
-        value = ((const uint8_t *)buffers->targets)[index];
-        break;
-    case FOCAL_TARGET_LABEL_I32:
-        value = ((const int32_t *)buffers->targets)[index];
-        break;
-    case FOCAL_TARGET_LABEL_I64:
-        value = ((const int64_t *)buffers->targets)[index];
-        break;
-    case FOCAL_TARGET_DENSE:
-        break;
-    }
-    return focal_fail(
-        error, FOCAL_E_LABEL, "targets", index, "label %lld of row %lld is outside [0, %lld)%s",
-        value, (long long)index, (long long)problem->classes,
-        problem->label_flags & FOCAL_LABEL_BACKGROUND ? " and not the background" : "");
-}
 
 /* The blocks of a range of tasks. */
 typedef struct {
@@ -43,26 +18,72 @@ static block_range blocks_of(const focal_plan *plan, size_t task, size_t tasks) 
     return (block_range){first, count < plan->blocks - first ? count : plan->blocks - first};
 }
 
-/* One execution as its tasks see it. `bad` is the least offending index found, or INT64_MAX. */
+/* One of the executions that are run together. `bad` is the least of what was found that is not
+ * allowed, kind before index, or UINT64_MAX. */
 typedef struct {
-    const focal_plan *plan;
-    const focal_buffers *buffers;
-    _Atomic int64_t bad;
+    focal_call call;
+    size_t first_task;
+    _Atomic uint64_t bad;
+} level;
+
+enum { LEVELS_ON_STACK = 8, BAD_INDEX_BITS = 61 };
+
+typedef struct {
+    level *levels;
+    size_t count, tasks;
 } execution;
 
+static level *level_of(execution *run, size_t task) {
+    size_t l = run->count - 1;
+    while (task < run->levels[l].first_task)
+        l--;
+    return &run->levels[l];
+}
+
+static uint64_t find_bad(const focal_call *call, block_range range) {
+    uint64_t least = UINT64_MAX;
+    for (size_t block = range.first; block < range.first + range.count; block++) {
+        focal_bad bad = focal_block_find_bad(call, block);
+        uint64_t key = (uint64_t)bad.kind << BAD_INDEX_BITS | (uint64_t)bad.index;
+        if (bad.kind != BAD_NONE && key < least)
+            least = key;
+        if (bad.kind == BAD_TARGET)
+            break;
+    }
+    return least;
+}
+
+static focal_bad bad_of(uint64_t key) {
+    focal_bad bad = {.index = (int64_t)(key & ((UINT64_C(1) << BAD_INDEX_BITS) - 1))};
+    int kind = (int)(key >> BAD_INDEX_BITS);
+    bad.kind = kind == BAD_TARGET       ? BAD_TARGET
+               : kind == BAD_ROW_WEIGHT ? BAD_ROW_WEIGHT
+                                        : BAD_ELEMENT_WEIGHT;
+    return bad;
+}
+
 static void check_task(void *argument, size_t task) {
-    execution *run = argument;
-    block_range range = blocks_of(run->plan, task, 1);
-    int64_t bad = focal_blocks_find_bad(run->plan, run->buffers, range.first, range.count);
-    int64_t least = atomic_load(&run->bad);
-    while (bad >= 0 && bad < least && !atomic_compare_exchange_weak(&run->bad, &least, bad))
+    level *at = level_of(argument, task);
+    if (!focal_targets_need_check(&at->call))
+        return;
+    uint64_t bad = find_bad(&at->call, blocks_of(at->call.plan, task - at->first_task, 1));
+    uint64_t least = atomic_load(&at->bad);
+    while (bad < least && !atomic_compare_exchange_weak(&at->bad, &least, bad))
         ;
 }
 
+static void count_task(void *argument, size_t task) {
+    const level *at = level_of(argument, task);
+    block_range range = blocks_of(at->call.plan, task - at->first_task, 1);
+    for (size_t block = range.first; block < range.first + range.count; block++)
+        focal_block_count(&at->call, block);
+}
+
 static void compute_task(void *argument, size_t task) {
-    execution *run = argument;
-    block_range range = blocks_of(run->plan, task, 1);
-    focal_blocks_run(run->plan, run->buffers, range.first, range.count);
+    const level *at = level_of(argument, task);
+    size_t own = task - at->first_task;
+    block_range range = blocks_of(at->call.plan, own, 1);
+    focal_blocks_run(&at->call, own, range.first, range.count);
 }
 
 static void serial_run(void *context, size_t tasks, void (*task)(void *, size_t),
@@ -72,103 +93,399 @@ static void serial_run(void *context, size_t tasks, void (*task)(void *, size_t)
         task(argument, i);
 }
 
+/* ---- What is counted, and the divisor made of it ---- */
+
+typedef struct {
+    double loss, weight;
+    int64_t rows, positives, ignored, elements;
+} totals;
+
+/* Adds the block results in index order: the one place where blocks meet. */
+static void add_blocks(totals *sum, const focal_call *call) {
+    const focal_plan *plan = call->plan;
+    const focal_block_result *results = focal_call_results(call);
+    totals own = {.rows = (int64_t)plan->rows,
+                  .elements = (int64_t)(plan->rows * (size_t)plan->problem.classes)};
+    for (size_t block = 0; block < plan->blocks; block++) {
+        own.loss += results[block].loss;
+        own.weight += results[block].weight;
+        own.positives += results[block].positives;
+        own.ignored += results[block].ignored;
+    }
+    own.rows -= own.ignored;
+    bool weights = call->weighted || plan->problem.class_weight;
+    sum->loss += own.loss;
+    sum->weight += weights ? own.weight : (double)own.rows;
+    sum->rows += own.rows;
+    sum->positives += own.positives;
+    sum->ignored += own.ignored;
+    sum->elements += own.elements;
+}
+
+/* The losses of rows that are several blocks. */
+static void add_row_losses(const focal_call *call) {
+    const focal_plan *plan = call->plan;
+    const focal_block_result *results = focal_call_results(call);
+    if (plan->blocks_per_row == 1 || !(plan->problem.outputs & FOCAL_OUTPUT_ROW_LOSS))
+        return;
+    double loss = 0.0;
+    for (size_t block = 0; block < plan->blocks; block++) {
+        loss += results[block].loss;
+        if ((block + 1) % plan->blocks_per_row != 0)
+            continue;
+        char *row =
+            (char *)call->buffers.row_loss + block / plan->blocks_per_row * plan->loss_size;
+        focal_store_f64(plan->problem.loss_dtype, &loss, row, 1);
+        loss = 0.0;
+    }
+}
+
+/* Whether the divisor depends on the targets or weights of all rows. */
+static bool counts_first(const focal_problem *problem) {
+    return problem->normalizer == FOCAL_NORMALIZER_POSITIVES ||
+           problem->normalizer == FOCAL_NORMALIZER_WEIGHT ||
+           (problem->normalizer == FOCAL_NORMALIZER_ROWS &&
+            problem->label_flags & FOCAL_LABEL_IGNORE);
+}
+
+static double divisor(const focal_call *call, const totals *sum) {
+    const focal_problem *problem = &call->plan->problem;
+    double value = 1.0;
+    switch (problem->normalizer) {
+    case FOCAL_NORMALIZER_NONE:
+        break;
+    case FOCAL_NORMALIZER_ELEMENTS:
+        value = (double)sum->elements;
+        break;
+    case FOCAL_NORMALIZER_ROWS:
+        value = (double)sum->rows;
+        break;
+    case FOCAL_NORMALIZER_WEIGHT:
+        value = sum->weight;
+        break;
+    case FOCAL_NORMALIZER_POSITIVES:
+        value = (double)sum->positives + problem->normalizer_add;
+        value = value > problem->normalizer_floor ? value : problem->normalizer_floor;
+        break;
+    case FOCAL_NORMALIZER_VALUE:
+        value = *call->buffers.normalizer;
+        break;
+    }
+    return value == 0.0 ? 1.0 : value;
+}
+
+static void set_factor(focal_call *call, double normalizer) {
+    double upstream = call->buffers.upstream ? (double)*call->buffers.upstream : 1.0;
+    call->factor = upstream / normalizer;
+}
+
+/* The sums' first version ended before `ignored`; what a caller's struct has no room for is left
+ * out. */
+static void give_sums(focal_sums *sums, const totals *sum, double normalizer, bool loss) {
+    if (!sums)
+        return;
+    const focal_sums full = {
+        .struct_size = sums->struct_size,
+        .loss = loss ? sum->loss / normalizer : 0.0,
+        .rows = sum->rows,
+        .positives = sum->positives,
+        .ignored = sum->ignored,
+        .weight = sum->weight,
+        .normalizer = normalizer,
+    };
+    memcpy(sums, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
+}
+
+/* ---- Checks of a call ---- */
+
 static focal_status check_sums(const focal_plan *plan, const focal_sums *sums,
                                focal_error *error) {
     if (!sums && plan->problem.outputs & FOCAL_OUTPUT_SUM)
         return focal_fail(error, FOCAL_E_NULL, "sums", -1, "the problem wants the sum");
-    if (sums && sums->struct_size != sizeof *sums)
+    focal_sums read;
+    if (sums && sums->struct_size != sizeof *sums &&
+        !focal_struct_read(&read, sizeof read, offsetof(focal_sums, ignored), sums))
         return focal_fail(error, FOCAL_E_STRUCT, "sums.struct_size", -1,
                           "%zu is not a known size; use FOCAL_SUMS_INIT", sums->struct_size);
     return FOCAL_OK;
 }
 
-static focal_status check_call(const focal_plan *plan, const focal_buffers *buffers,
-                               focal_error *error) {
+static focal_status start_call(focal_call *call, const focal_plan *plan,
+                               const focal_buffers *buffers, focal_error *error) {
     if (!plan)
         return focal_fail(error, FOCAL_E_NULL, "plan", -1, "there is no plan");
     if (!buffers)
         return focal_fail(error, FOCAL_E_NULL, "buffers", -1, "there are no buffers");
-    return focal_buffers_check(plan, buffers, error);
+    call->plan = plan;
+    if (buffers->struct_size == sizeof *buffers)
+        call->buffers = *buffers;
+    else if (!focal_struct_read(&call->buffers, sizeof call->buffers,
+                                offsetof(focal_buffers, hessian), buffers))
+        return focal_fail(error, FOCAL_E_STRUCT, "buffers.struct_size", -1,
+                          "%zu is not a known size; use focal_buffers_init",
+                          buffers->struct_size);
+    call->weighted = call->buffers.row_weight || call->buffers.element_weight;
+    call->factor = 1.0;
+    return focal_buffers_check(plan, &call->buffers, error);
 }
 
-/* Adds the block results in index order: the one place where blocks meet. */
-static void add_blocks(const focal_plan *plan, const focal_buffers *buffers, focal_sums *sums) {
-    const focal_block_result *results = buffers->workspace;
-    bool long_rows = plan->blocks_per_row > 1 && plan->problem.outputs & FOCAL_OUTPUT_ROW_LOSS;
-    double loss = 0.0, row_loss = 0.0;
-    int64_t positives = 0;
-    for (size_t block = 0; block < plan->blocks; block++) {
-        loss += results[block].loss;
-        positives += results[block].positives;
-        if (!long_rows)
-            continue;
-        row_loss += results[block].loss;
-        if ((block + 1) % plan->blocks_per_row == 0) {
-            ((float *)buffers->row_loss)[block / plan->blocks_per_row] = (float)row_loss;
-            row_loss = 0.0;
+static focal_status check_parallel(const focal_parallel *parallel, focal_parallel *loop,
+                                   focal_error *error) {
+    *loop = (focal_parallel){sizeof *loop, NULL, serial_run};
+    if (!parallel)
+        return FOCAL_OK;
+    if (parallel->struct_size != sizeof *parallel)
+        return focal_fail(error, FOCAL_E_STRUCT, "parallel.struct_size", -1,
+                          "%zu is not a known size", parallel->struct_size);
+    if (!parallel->run)
+        return focal_fail(error, FOCAL_E_NULL, "parallel.run", -1, "there is no function");
+    *loop = *parallel;
+    return FOCAL_OK;
+}
+
+/* Says in a failure's message which level it is of, if there are several. */
+static void name_level(focal_error *error, size_t number, size_t levels) {
+    if (!error || error->struct_size != sizeof *error || levels < 2)
+        return;
+    char message[sizeof error->message];
+    memcpy(message, error->message, sizeof message);
+    const char *text = message + strlen(error->field);
+    text += strncmp(text, ": ", 2) == 0 ? 2 : 0;
+    focal_fail(error, error->status, error->field, error->index, "level %zu: %s", number, text);
+}
+
+/* Levels share the normalizer, and no output of one touches a buffer of another. */
+static focal_status check_levels(const execution *run, focal_error *error) {
+    for (size_t i = 1; i < run->count; i++) {
+        const focal_call *first = &run->levels[0].call, *call = &run->levels[i].call;
+        const focal_problem *a = &first->plan->problem, *b = &call->plan->problem;
+        bool value = a->normalizer == FOCAL_NORMALIZER_VALUE;
+        if (a->normalizer != b->normalizer || a->normalizer_floor != b->normalizer_floor ||
+            a->normalizer_add != b->normalizer_add ||
+            (value && b->normalizer == a->normalizer &&
+             *first->buffers.normalizer != *call->buffers.normalizer))
+            return focal_fail(error, FOCAL_E_UNSUPPORTED, "normalizer", -1,
+                              "level %zu has another than level 0", i);
+        for (size_t j = 0; j < i; j++) {
+            const focal_call *other = &run->levels[j].call;
+            focal_status status = focal_buffers_check_apart(
+                call->plan, &call->buffers, other->plan, &other->buffers, error);
+            if (status != FOCAL_OK) {
+                name_level(error, i, run->count);
+                return status;
+            }
         }
     }
-    if (!sums)
-        return;
-    sums->loss = plan->problem.outputs & FOCAL_OUTPUT_SUM ? loss : 0.0;
-    sums->rows = plan->problem.outer;
-    sums->positives = positives;
+    return FOCAL_OK;
+}
+
+static focal_status start_levels(execution *run, const focal_plan *const *plans,
+                                 const focal_buffers *buffers, focal_sums *sums,
+                                 focal_error *error) {
+    const char *at = (const char *)buffers;
+    run->tasks = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        level *own = &run->levels[i];
+        focal_status status =
+            start_call(&own->call, plans[i], (const focal_buffers *)(const void *)at, error);
+        if (status == FOCAL_OK)
+            status = check_sums(plans[i], sums, error);
+        if (status != FOCAL_OK) {
+            name_level(error, i, run->count);
+            return status;
+        }
+        at += buffers->struct_size;
+        own->first_task = run->tasks;
+        atomic_init(&own->bad, UINT64_MAX);
+        run->tasks += plans[i]->tasks;
+    }
+    return run->count > 1 ? check_levels(run, error) : FOCAL_OK;
+}
+
+/* ---- The phases ---- */
+
+static focal_status check_targets(execution *run, const focal_parallel *loop,
+                                  focal_error *error) {
+    bool needed = false;
+    for (size_t i = 0; i < run->count; i++)
+        needed = needed || focal_targets_need_check(&run->levels[i].call);
+    if (!needed || run->tasks == 0)
+        return FOCAL_OK;
+    loop->run(loop->context, run->tasks, check_task, run);
+    for (size_t i = 0; i < run->count; i++) {
+        uint64_t bad = atomic_load(&run->levels[i].bad);
+        if (bad == UINT64_MAX)
+            continue;
+        focal_status status = focal_bad_fail(&run->levels[i].call, bad_of(bad), error);
+        name_level(error, i, run->count);
+        return status;
+    }
+    return FOCAL_OK;
+}
+
+/* One piece of memory for all levels that bring no workspace; *memory stays NULL if all do. */
+static focal_status give_workspaces(execution *run, void **memory, focal_error *error) {
+    size_t size = 0;
+    *memory = NULL;
+    for (size_t i = 0; i < run->count; i++)
+        if (!run->levels[i].call.buffers.workspace)
+            size += focal_plan_workspace_size(run->levels[i].call.plan);
+    if (size == 0)
+        return FOCAL_OK;
+    const focal_allocator *allocator = &run->levels[0].call.plan->allocator;
+    *memory = allocator->allocate(allocator->context, size);
+    if (!*memory)
+        return focal_fail(error, FOCAL_E_MEMORY, "workspace", -1, "%zu bytes not available",
+                          size);
+    char *at = *memory;
+    for (size_t i = 0; i < run->count; i++) {
+        focal_call *call = &run->levels[i].call;
+        if (call->buffers.workspace)
+            continue;
+        call->buffers.workspace = at;
+        size_t own = focal_plan_workspace_size(call->plan);
+        at += (own + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+    }
+    return FOCAL_OK;
+}
+
+static totals add_levels(const execution *run) {
+    totals sum = {0.0, 0.0, 0, 0, 0, 0};
+    for (size_t i = 0; i < run->count; i++)
+        add_blocks(&sum, &run->levels[i].call);
+    return sum;
+}
+
+static void compute(execution *run, const focal_parallel *loop, focal_sums *sums) {
+    const focal_call *first = &run->levels[0].call;
+    totals counted = {0.0, 0.0, 0, 0, 0, 0};
+    bool counting = counts_first(&first->plan->problem);
+    if (counting && run->tasks > 0) {
+        loop->run(loop->context, run->tasks, count_task, run);
+        counted = add_levels(run);
+    } else {
+        for (size_t i = 0; i < run->count; i++) {
+            const focal_plan *plan = run->levels[i].call.plan;
+            counted.rows += (int64_t)plan->rows;
+            counted.elements += (int64_t)(plan->rows * (size_t)plan->problem.classes);
+        }
+    }
+    double normalizer = divisor(first, &counted);
+    bool loss = false;
+    for (size_t i = 0; i < run->count; i++) {
+        set_factor(&run->levels[i].call, normalizer);
+        loss = loss || run->levels[i].call.plan->problem.outputs & FOCAL_OUTPUT_SUM;
+    }
+    if (run->tasks > 0)
+        loop->run(loop->context, run->tasks, compute_task, run);
+    for (size_t i = 0; i < run->count; i++)
+        add_row_losses(&run->levels[i].call);
+    totals sum = add_levels(run);
+    if (counting)
+        sum.positives = counted.positives;
+    give_sums(sums, &sum, normalizer, loss);
+}
+
+static focal_status run_levels(execution *run, const focal_plan *const *plans,
+                               const focal_buffers *buffers, const focal_parallel *parallel,
+                               focal_sums *sums, focal_error *error) {
+    focal_parallel loop;
+    void *memory;
+    focal_status status = start_levels(run, plans, buffers, sums, error);
+    if (status == FOCAL_OK)
+        status = check_parallel(parallel, &loop, error);
+    if (status == FOCAL_OK)
+        status = check_targets(run, &loop, error);
+    if (status == FOCAL_OK)
+        status = give_workspaces(run, &memory, error);
+    if (status != FOCAL_OK)
+        return status;
+    compute(run, &loop, sums);
+    if (memory)
+        plans[0]->allocator.release(plans[0]->allocator.context, memory);
+    return FOCAL_OK;
 }
 
 focal_status focal_plan_execute(const focal_plan *plan, const focal_buffers *buffers,
                                 const focal_parallel *parallel, focal_sums *sums,
                                 focal_error *error) {
-    focal_status status = check_call(plan, buffers, error);
-    if (status == FOCAL_OK)
-        status = check_sums(plan, sums, error);
-    if (status != FOCAL_OK)
-        return status;
-    focal_parallel loop = {sizeof loop, NULL, serial_run};
-    if (parallel) {
-        if (parallel->struct_size != sizeof *parallel)
-            return focal_fail(error, FOCAL_E_STRUCT, "parallel.struct_size", -1,
-                              "%zu is not a known size", parallel->struct_size);
-        if (!parallel->run)
-            return focal_fail(error, FOCAL_E_NULL, "parallel.run", -1, "there is no function");
-        loop = *parallel;
-    }
-    focal_buffers used = *buffers;
-    execution run = {plan, &used, INT64_MAX};
-    if (plan->problem.target_kind != FOCAL_TARGET_DENSE && plan->tasks > 0)
-        loop.run(loop.context, plan->tasks, check_task, &run);
-    if (atomic_load(&run.bad) != INT64_MAX)
-        return focal_target_fail(plan, buffers, atomic_load(&run.bad), error);
-
-    size_t size = focal_plan_workspace_size(plan);
-    const focal_allocator *allocator = &plan->allocator;
-    if (!used.workspace && size > 0) {
-        used.workspace = allocator->allocate(allocator->context, size);
-        if (!used.workspace)
-            return focal_fail(error, FOCAL_E_MEMORY, "workspace", -1, "%zu bytes not available",
-                              size);
-    }
-    if (plan->tasks > 0)
-        loop.run(loop.context, plan->tasks, compute_task, &run);
-    add_blocks(plan, &used, sums);
-    if (used.workspace != buffers->workspace)
-        allocator->release(allocator->context, used.workspace);
-    return FOCAL_OK;
+    level one;
+    execution run = {&one, 1, 0};
+    if (!buffers && plan)
+        return focal_fail(error, FOCAL_E_NULL, "buffers", -1, "there are no buffers");
+    return run_levels(&run, &plan, buffers, parallel, sums, error);
 }
 
-/* What range execution adds to check_call: the workspace cannot be allocated for the caller. */
-static focal_status check_piece(const focal_plan *plan, const focal_buffers *buffers,
-                                focal_error *error) {
-    focal_status status = check_call(plan, buffers, error);
-    if (status == FOCAL_OK && !buffers->workspace && focal_plan_workspace_size(plan) > 0)
+focal_status focal_plans_execute(const focal_plan *const *plans, const focal_buffers *buffers,
+                                 size_t levels, const focal_parallel *parallel,
+                                 focal_sums *sums, focal_error *error) {
+    if (levels == 0) {
+        const totals none = {0.0, 0.0, 0, 0, 0, 0};
+        focal_sums read;
+        if (sums && !focal_struct_read(&read, sizeof read, offsetof(focal_sums, ignored), sums))
+            return focal_fail(error, FOCAL_E_STRUCT, "sums.struct_size", -1,
+                              "%zu is not a known size; use FOCAL_SUMS_INIT",
+                              sums->struct_size);
+        give_sums(sums, &none, 1.0, false);
+        return FOCAL_OK;
+    }
+    if (!plans || !buffers)
+        return focal_fail(error, FOCAL_E_NULL, plans ? "buffers" : "plans", -1,
+                          "there are %zu levels", levels);
+    for (size_t i = 0; i < levels; i++)
+        if (!plans[i])
+            return focal_fail(error, FOCAL_E_NULL, "plans", (int64_t)i, "level %zu has none",
+                              i);
+    level few[LEVELS_ON_STACK];
+    execution run = {few, levels, 0};
+    const focal_allocator *allocator = &plans[0]->allocator;
+    if (levels > LEVELS_ON_STACK) {
+        if (levels <= PTRDIFF_MAX / sizeof(level))
+            run.levels = allocator->allocate(allocator->context, levels * sizeof(level));
+        else
+            run.levels = NULL;
+        if (!run.levels)
+            return focal_fail(error, FOCAL_E_MEMORY, "plans", -1,
+                              "%zu levels exceed the memory", levels);
+    }
+    focal_status status = run_levels(&run, plans, buffers, parallel, sums, error);
+    if (run.levels != few)
+        allocator->release(allocator->context, run.levels);
+    return status;
+}
+
+/* ---- In pieces ---- */
+
+/* What range execution adds to a call's checks: the workspace cannot be allocated for the caller,
+ * and no piece sees what the others count. */
+static focal_status start_piece(focal_call *call, const focal_plan *plan,
+                                const focal_buffers *buffers, focal_error *error) {
+    focal_status status = start_call(call, plan, buffers, error);
+    if (status != FOCAL_OK)
+        return status;
+    if (!call->buffers.workspace && focal_plan_workspace_size(plan) > 0)
         return focal_fail(error, FOCAL_E_NULL, "workspace", -1,
                           "execution in ranges needs one of %zu bytes",
                           focal_plan_workspace_size(plan));
-    return status;
+    if (counts_first(&plan->problem))
+        return focal_fail(error, FOCAL_E_UNSUPPORTED, "normalizer", -1,
+                          "\"%s\" is known after all ranges only: count yourself and use "
+                          "FOCAL_NORMALIZER_VALUE, or focal_plan_execute",
+                          focal_normalizer_name(plan->problem.normalizer));
+    return FOCAL_OK;
+}
+
+static double constant_divisor(const focal_call *call) {
+    const focal_plan *plan = call->plan;
+    const totals sum = {.rows = (int64_t)plan->rows,
+                        .elements = (int64_t)(plan->rows * (size_t)plan->problem.classes)};
+    return divisor(call, &sum);
 }
 
 focal_status focal_plan_execute_range(const focal_plan *plan, const focal_buffers *buffers,
                                       size_t first, size_t count, focal_error *error) {
-    focal_status status = check_piece(plan, buffers, error);
+    focal_call call;
+    focal_status status = start_piece(&call, plan, buffers, error);
     if (status != FOCAL_OK)
         return status;
     if (first > plan->tasks || count > plan->tasks - first)
@@ -177,19 +494,25 @@ focal_status focal_plan_execute_range(const focal_plan *plan, const focal_buffer
     if (count == 0)
         return FOCAL_OK;
     block_range range = blocks_of(plan, first, count);
-    int64_t bad = focal_blocks_find_bad(plan, buffers, range.first, range.count);
-    if (bad >= 0)
-        return focal_target_fail(plan, buffers, bad, error);
-    focal_blocks_run(plan, buffers, range.first, range.count);
+    uint64_t bad = focal_targets_need_check(&call) ? find_bad(&call, range) : UINT64_MAX;
+    if (bad != UINT64_MAX)
+        return focal_bad_fail(&call, bad_of(bad), error);
+    set_factor(&call, constant_divisor(&call));
+    focal_blocks_run(&call, first, range.first, range.count);
     return FOCAL_OK;
 }
 
 focal_status focal_plan_finish(const focal_plan *plan, const focal_buffers *buffers,
                                focal_sums *sums, focal_error *error) {
-    focal_status status = check_piece(plan, buffers, error);
+    focal_call call;
+    focal_status status = start_piece(&call, plan, buffers, error);
     if (status == FOCAL_OK)
         status = check_sums(plan, sums, error);
-    if (status == FOCAL_OK)
-        add_blocks(plan, buffers, sums);
-    return status;
+    if (status != FOCAL_OK)
+        return status;
+    totals sum = {0.0, 0.0, 0, 0, 0, 0};
+    add_row_losses(&call);
+    add_blocks(&sum, &call);
+    give_sums(sums, &sum, constant_divisor(&call), plan->problem.outputs & FOCAL_OUTPUT_SUM);
+    return FOCAL_OK;
 }

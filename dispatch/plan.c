@@ -2,15 +2,20 @@
 #include "plan.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert.h"
 #include "cpu.h"
 #include "status.h"
 
 /* A task of 32768 elements is some 30 microseconds of work, against a few of scheduling. */
 enum { TASK_ELEMENTS = 32768, DEFAULT_UNROLL = 16 };
+
+/* The first version's problem ended before `ignore`. */
+enum { PROBLEM_FIRST = offsetof(focal_problem, ignore) };
 
 static void *default_allocate(void *context, size_t size) {
     (void)context;
@@ -48,6 +53,20 @@ static focal_kernel_tier kernel_tier(focal_tier tier) {
     return KERNEL_FAST;
 }
 
+/* What the f32 kernels do not compute. */
+static bool needs_form_kernel(const focal_problem *problem) {
+    const uint32_t plain =
+        FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_LOSS | FOCAL_OUTPUT_ROW_LOSS | FOCAL_OUTPUT_GRADIENT;
+    bool dense = problem->target_kind == FOCAL_TARGET_DENSE;
+    bool wide = problem->dtype == FOCAL_F64 || (dense && problem->targets_dtype == FOCAL_F64) ||
+                problem->loss_dtype == FOCAL_F64 || problem->gradient_dtype == FOCAL_F64;
+    return wide || problem->form != FOCAL_FORM_FOCAL ||
+           problem->alpha_mode > FOCAL_ALPHA_SCALAR ||
+           problem->gamma_mode != FOCAL_GAMMA_SCALAR || problem->class_weight ||
+           problem->smoothing != 0.0 || problem->poly_epsilon != 0.0 ||
+           problem->outputs & ~plain || (problem->op == FOCAL_SOFTMAX && dense);
+}
+
 static const focal_kernel *find_kernel(const focal_kernel_table *table,
                                        const focal_problem *problem, uint32_t unroll) {
     bool loss = problem->outputs & ~(uint32_t)FOCAL_OUTPUT_GRADIENT;
@@ -73,22 +92,89 @@ static const focal_kernel *find_kernel(const focal_kernel_table *table,
     return NULL;
 }
 
-static void cut_into_blocks(focal_plan *plan) {
+static bool has_unroll(const focal_kernel_table *table, uint32_t unroll) {
+    for (size_t i = 0; i < table->count; i++)
+        if (table->kernels[i].unroll == unroll)
+            return true;
+    return false;
+}
+
+static const focal_form_kernel *find_form(const focal_kernel_table *table,
+                                          const focal_problem *problem) {
+    focal_kernel_op op = problem->op == FOCAL_SOFTMAX ? KERNEL_SOFTMAX : KERNEL_SIGMOID;
+    focal_kernel_tier tier = problem->tier == FOCAL_TIER_SLEEF ? KERNEL_SLEEF : KERNEL_ACCURATE;
+    for (size_t i = 0; i < table->form_count; i++)
+        if (table->forms[i].op == op && table->forms[i].tier == tier)
+            return &table->forms[i];
+    return NULL;
+}
+
+static focal_status choose_kernels(focal_plan *plan, uint32_t unroll, focal_error *error) {
+    plan->form = find_form(plan->isa->table, &plan->problem);
+    if (!needs_form_kernel(&plan->problem))
+        plan->kernel = find_kernel(plan->isa->table, &plan->problem, unroll);
+    else if (has_unroll(plan->isa->table, unroll))
+        return FOCAL_OK;
+    if (!plan->kernel)
+        return focal_fail(error, FOCAL_E_UNSUPPORTED, "unroll", -1,
+                          "there is no kernel with %u elements per iteration",
+                          (unsigned)unroll);
+    return FOCAL_OK;
+}
+
+static void lay_out(focal_plan *plan) {
     const focal_problem *problem = &plan->problem;
-    size_t outer = (size_t)problem->outer, classes = (size_t)problem->classes;
+    size_t inner = (size_t)problem->inner, classes = (size_t)problem->classes;
+#define LAYOUT(array)                                                                          \
+    ((focal_layout){(size_t)problem->array##_stride, (size_t)problem->array##_class_stride,    \
+                    inner})
+    plan->logits = LAYOUT(logits);
+    plan->targets = LAYOUT(targets);
+    plan->loss = LAYOUT(loss);
+    plan->gradient = LAYOUT(gradient);
+#undef LAYOUT
+    plan->element_weight = (focal_layout){classes * inner, inner, inner};
+    plan->logits_size = focal_dtype_size(problem->dtype);
+    plan->targets_size = focal_target_size(problem);
+    plan->loss_size = focal_dtype_size(problem->loss_dtype);
+    plan->gradient_size = focal_dtype_size(problem->gradient_dtype);
+    plan->weight_size = focal_dtype_size(focal_weight_dtype(problem));
+    plan->rows = (size_t)problem->outer * inner;
+    plan->columns = problem->form == FOCAL_FORM_MATCH ? (size_t)problem->selected : classes;
+}
+
+/* Whether the f32 kernel needs rows longer than a block copied together or converted. */
+static bool stages_long_rows(const focal_plan *plan) {
+    const focal_problem *problem = &plan->problem;
+    bool gradient = problem->outputs & FOCAL_OUTPUT_GRADIENT;
+    bool plain_logits =
+        problem->dtype == FOCAL_F32 && problem->inner == 1 && problem->logits_class_stride == 1;
+    bool plain_gradient = problem->gradient_dtype == FOCAL_F32 && problem->inner == 1 &&
+                          problem->gradient_class_stride == 1;
+    return plan->kernel && problem->op == FOCAL_SOFTMAX && plan->columns > FOCAL_BLOCK &&
+           !(plain_logits && (!gradient || plain_gradient));
+}
+
+static void cut_into_blocks(focal_plan *plan) {
+    size_t rows = plan->rows, columns = plan->columns;
     plan->rows_per_block = 1;
     plan->blocks_per_row = 1;
-    if (outer == 0)
+    if (rows == 0 || columns == 0)
         return;
-    if (classes <= FOCAL_BLOCK)
-        plan->rows_per_block = FOCAL_BLOCK / classes;
-    else if (problem->op == FOCAL_SIGMOID)
-        plan->blocks_per_row = (classes + FOCAL_BLOCK - 1) / FOCAL_BLOCK;
+    if (columns <= FOCAL_BLOCK)
+        plan->rows_per_block = FOCAL_BLOCK / columns;
+    else if (plan->problem.op == FOCAL_SIGMOID)
+        plan->blocks_per_row = (columns + FOCAL_BLOCK - 1) / FOCAL_BLOCK;
     plan->blocks =
-        (outer + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
-    size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * classes;
+        (rows + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
+    size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * columns;
     if (plan->grain == 0)
         plan->grain = elements < TASK_ELEMENTS ? TASK_ELEMENTS / elements : 1;
+    if (stages_long_rows(plan)) {
+        plan->row_scratch = columns;
+        if (plan->blocks / plan->grain >= FOCAL_ROW_TASKS)
+            plan->grain = (plan->blocks + FOCAL_ROW_TASKS - 1) / FOCAL_ROW_TASKS;
+    }
     if (plan->grain > plan->blocks)
         plan->grain = plan->blocks;
     plan->tasks = (plan->blocks + plan->grain - 1) / plan->grain;
@@ -148,6 +234,37 @@ static void report(const focal_plan *plan, bool first) {
     }
 }
 
+enum { CLASS_ARRAYS = 3 };
+
+static size_t kept_size(const focal_problem *problem) {
+    bool arrays = problem->class_alpha || problem->class_gamma || problem->class_weight;
+    return sizeof(focal_plan) +
+           (arrays ? CLASS_ARRAYS * (size_t)problem->classes * sizeof(double) : 0);
+}
+
+static const double *keep_array(const double *values, double *place, size_t classes) {
+    if (values)
+        memcpy(place, values, classes * sizeof *values);
+    return values ? place : NULL;
+}
+
+/* The plan in memory of its own, with copies of its class arrays behind it; NULL if there is
+ * none. */
+static focal_plan *keep(const focal_plan *plan) {
+    size_t classes = (size_t)plan->problem.classes;
+    focal_plan *memory =
+        plan->allocator.allocate(plan->allocator.context, kept_size(&plan->problem));
+    if (!memory)
+        return NULL;
+    memcpy(memory, plan, sizeof *plan);
+    focal_problem *problem = &memory->problem;
+    double *arrays = (double *)(void *)(memory + 1);
+    problem->class_alpha = keep_array(problem->class_alpha, arrays, classes);
+    problem->class_gamma = keep_array(problem->class_gamma, arrays + classes, classes);
+    problem->class_weight = keep_array(problem->class_weight, arrays + 2 * classes, classes);
+    return memory;
+}
+
 focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
                                const focal_options *options, focal_error *error) {
     if (!out)
@@ -155,10 +272,6 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
     *out = NULL;
     if (!problem)
         return focal_fail(error, FOCAL_E_NULL, "problem", -1, "there is no problem");
-    if (problem->struct_size != sizeof *problem)
-        return focal_fail(error, FOCAL_E_STRUCT, "problem.struct_size", -1,
-                          "%zu is not a known size; use focal_problem_init",
-                          problem->struct_size);
     focal_options chosen;
     focal_options_init(&chosen);
     if (options) {
@@ -168,13 +281,13 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         chosen = *options;
     }
     focal_plan plan = {
-        .problem = *problem,
         .allocator = {NULL, default_allocate, default_release},
-        .half_steps =
-            (uint32_t)(2.0 * (problem->gamma >= 0.0 && problem->gamma < 100.0 ? problem->gamma
-                                                                              : 0.0)),
         .grain = chosen.grain,
     };
+    if (!focal_struct_read(&plan.problem, sizeof plan.problem, PROBLEM_FIRST, problem))
+        return focal_fail(error, FOCAL_E_STRUCT, "problem.struct_size", -1,
+                          "%zu is not a known size; use focal_problem_init",
+                          problem->struct_size);
     if (chosen.allocate)
         plan.allocator =
             (focal_allocator){chosen.allocator_context, chosen.allocate, chosen.release};
@@ -183,19 +296,17 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         status = choose_isa(&plan, &chosen, error);
     if (status != FOCAL_OK)
         return status;
-    uint32_t unroll = chosen.unroll ? chosen.unroll : DEFAULT_UNROLL;
-    plan.kernel = find_kernel(plan.isa->table, &plan.problem, unroll);
-    if (!plan.kernel)
-        return focal_fail(error, FOCAL_E_UNSUPPORTED, "unroll", -1,
-                          "there is no kernel with %u elements per iteration",
-                          (unsigned)unroll);
+    double gamma = plan.problem.gamma;
+    plan.half_steps = (uint32_t)(2.0 * (gamma >= 0.0 && gamma < 100.0 ? gamma : 0.0));
+    status = choose_kernels(&plan, chosen.unroll ? chosen.unroll : DEFAULT_UNROLL, error);
+    if (status != FOCAL_OK)
+        return status;
+    lay_out(&plan);
     cut_into_blocks(&plan);
-
-    focal_plan *memory = plan.allocator.allocate(plan.allocator.context, sizeof plan);
+    focal_plan *memory = keep(&plan);
     if (!memory)
         return focal_fail(error, FOCAL_E_MEMORY, "plan", -1, "%zu bytes not available",
-                          sizeof plan);
-    memcpy(memory, &plan, sizeof plan);
+                          kept_size(&plan.problem));
     *out = memory;
     report(memory, focal_isa_freeze());
     return FOCAL_OK;
@@ -206,17 +317,62 @@ void focal_plan_destroy(focal_plan *plan) {
         plan->allocator.release(plan->allocator.context, plan);
 }
 
+/* Appends to the text, of which only `capacity` bytes exist, and returns its whole length. */
+__attribute__((format(printf, 4, 5))) static size_t
+append(char *text, size_t capacity, size_t length, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    bool room = text && length < capacity;
+    int added =
+        vsnprintf(room ? text + length : NULL, room ? capacity - length : 0, format, arguments);
+    va_end(arguments);
+    return length + (added < 0 ? 0 : (size_t)added);
+}
+
+/* What is not the first version's default. */
+static size_t describe_choices(const focal_problem *problem, char *text, size_t capacity,
+                               size_t length) {
+    if (problem->inner > 1)
+        length = append(text, capacity, length, " x %" PRId64, problem->inner);
+    if (problem->form == FOCAL_FORM_MATCH)
+        length =
+            append(text, capacity, length, " against %" PRId64 " labels", problem->selected);
+    if (problem->dtype != FOCAL_F32)
+        length = append(text, capacity, length, ", %s", focal_dtype_name(problem->dtype));
+    if (problem->loss_dtype != problem->dtype)
+        length = append(text, capacity, length, ", losses %s",
+                        focal_dtype_name(problem->loss_dtype));
+    if (problem->gradient_dtype != problem->dtype)
+        length = append(text, capacity, length, ", gradient %s",
+                        focal_dtype_name(problem->gradient_dtype));
+    if (problem->form != FOCAL_FORM_FOCAL)
+        length = append(text, capacity, length, ", form %s", focal_form_name(problem->form));
+    if (problem->gamma_mode == FOCAL_GAMMA_PER_CLASS)
+        length = append(text, capacity, length, ", gamma per class");
+    else
+        length = append(text, capacity, length, ", gamma %g", problem->gamma);
+    if (problem->smoothing != 0.0)
+        length = append(text, capacity, length, ", smoothing %g", problem->smoothing);
+    if (problem->normalizer != FOCAL_NORMALIZER_NONE)
+        length = append(text, capacity, length, ", over %s",
+                        focal_normalizer_name(problem->normalizer));
+    return length;
+}
+
 size_t focal_plan_describe(const focal_plan *plan, char *text, size_t capacity) {
     if (!plan)
         return 0;
-    int length =
-        snprintf(text, text ? capacity : 0,
-                 "%s: isa %s (%s), %" PRId64 " x %" PRId64 ", gamma %g, %zu blocks "
-                 "(%zu rows each, %zu per row), %zu tasks, workspace %zu bytes",
-                 plan->kernel->name, plan->isa->name, plan->isa_reason, plan->problem.outer,
-                 plan->problem.classes, plan->problem.gamma, plan->blocks, plan->rows_per_block,
-                 plan->blocks_per_row, plan->tasks, focal_plan_workspace_size(plan));
-    return length < 0 ? 0 : (size_t)length;
+    if (text && capacity > 0)
+        *text = '\0';
+    const char *kernel = plan->kernel ? plan->kernel->name : plan->form->name;
+    size_t length =
+        append(text, capacity, 0, "%s: isa %s (%s), %" PRId64 " x %" PRId64, kernel,
+               plan->isa->name, plan->isa_reason, plan->problem.outer, plan->problem.classes);
+    length = describe_choices(&plan->problem, text, capacity, length);
+    return append(text, capacity, length,
+                  ", %zu blocks (%zu rows each, %zu per row), %zu tasks, workspace %zu bytes",
+                  plan->blocks, plan->rows_per_block, plan->blocks_per_row, plan->tasks,
+                  focal_plan_workspace_size(plan));
 }
 
 size_t focal_plan_tasks(const focal_plan *plan) {
@@ -224,5 +380,7 @@ size_t focal_plan_tasks(const focal_plan *plan) {
 }
 
 size_t focal_plan_workspace_size(const focal_plan *plan) {
-    return plan ? plan->blocks * sizeof(focal_block_result) : 0;
+    return plan ? plan->blocks * sizeof(focal_block_result) +
+                      plan->tasks * plan->row_scratch * sizeof(float)
+                : 0;
 }

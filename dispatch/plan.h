@@ -1,4 +1,4 @@
-/* A plan from the inside: the checked problem, the kernel, and the cutting into blocks and
+/* A plan from the inside: the checked problem, the kernels, and the cutting into blocks and
  * tasks. */
 #ifndef FOCAL_DISPATCH_PLAN_H
 #define FOCAL_DISPATCH_PLAN_H
@@ -7,6 +7,8 @@
 #include <stddef.h>
 
 #include "focal.h"
+#include "form.h"
+#include "gather.h"
 #include "isa.h"
 #include "kernel.h"
 
@@ -17,47 +19,94 @@ typedef struct focal_allocator {
 } focal_allocator;
 
 struct focal_plan {
-    focal_problem problem; /* strides filled in, tier resolved */
+    /* Strides, dtypes and inner filled in, tier resolved; the class arrays are the plan's own. */
+    focal_problem problem;
     focal_allocator allocator;
-    const focal_kernel *kernel;
+    const focal_kernel *kernel;    /* NULL: this problem needs the form kernel */
+    const focal_form_kernel *form; /* for those, and for executions with weights */
     const focal_isa_row *isa;
     const char *isa_reason;
     uint32_t half_steps; /* 2 gamma */
+    size_t rows;         /* outer x inner */
+    size_t columns;      /* results per row: classes, or the selected labels of a match */
+    focal_layout logits, targets, loss, gradient, element_weight;
+    size_t logits_size, targets_size, loss_size, gradient_size, weight_size; /* of an element */
     /* A block is rows_per_block whole rows, at most FOCAL_BLOCK elements unless it is one
      * softmax row; a longer sigmoid row is cut into blocks_per_row pieces. Blocks are the unit
      * of summation, and so do not depend on grain, threads or outputs. */
     size_t rows_per_block, blocks_per_row, blocks;
     size_t grain, tasks; /* blocks per task */
+    /* Floats in the workspace per task, for softmax rows that are longer than a block and do not
+     * lie as the kernel wants them. 0 for others. */
+    size_t row_scratch;
 };
 
 /* What a block leaves in the workspace. */
 typedef struct focal_block_result {
-    double loss;
-    int64_t positives;
+    double loss, weight;
+    int64_t positives, ignored;
 } focal_block_result;
 
-/* Bytes of one label or element of the targets. */
-size_t focal_target_size(focal_target_kind kind);
-bool focal_target_is_label(focal_target_kind kind);
+/* One execution of a plan. */
+typedef struct focal_call {
+    const focal_plan *plan;
+    focal_buffers buffers; /* of this version's size, with a workspace */
+    bool weighted;         /* by rows or elements: then the form kernel computes */
+    double factor;         /* of gradients: upstream over the normalizer */
+} focal_call;
+
+static inline focal_block_result *focal_call_results(const focal_call *call) {
+    return call->buffers.workspace;
+}
+
+/* Most tasks of a plan with row_scratch, which bounds the workspace. */
+enum { FOCAL_ROW_TASKS = 64 };
+
+/* Copies a caller's struct of an older or newer version into `to` of `size` bytes, zeros for
+ * what an older one lacks; false if its struct_size is less than `first`, the size of the first
+ * version, or its unknown tail is not zero. */
+bool focal_struct_read(void *to, size_t size, size_t first, const void *from);
 
 /* Checks and completes a problem; on failure *problem is not to be used. */
 focal_status focal_problem_check(focal_problem *problem, focal_error *error);
+
+focal_status focal_sizes_check(focal_problem *problem, focal_error *error); /* a part of it */
+
+/* Bytes of one label or element of the targets. */
+size_t focal_target_size(const focal_problem *problem);
+bool focal_target_is_label(focal_target_kind kind);
+
+/* Of row and element weights. */
+focal_dtype focal_weight_dtype(const focal_problem *problem);
 
 /* Checks the buffers of one execution against the plan. */
 focal_status focal_buffers_check(const focal_plan *plan, const focal_buffers *buffers,
                                  focal_error *error);
 
-/* The first row of the blocks' labels, or element of their 0/1 targets, that is out of range;
- * -1 if all are good. */
-int64_t focal_blocks_find_bad(const focal_plan *plan, const focal_buffers *buffers,
-                              size_t first, size_t count);
+/* Fails if an output of one of the two overlaps a buffer of the other. */
+focal_status focal_buffers_check_apart(const focal_plan *plan, const focal_buffers *buffers,
+                                       const focal_plan *other_plan,
+                                       const focal_buffers *other_buffers, focal_error *error);
 
-/* The failure for what focal_blocks_find_bad found. */
-focal_status focal_target_fail(const focal_plan *plan, const focal_buffers *buffers,
-                               int64_t index, focal_error *error);
+/* Whether executions have anything to look through before they write. */
+bool focal_targets_need_check(const focal_call *call);
 
-/* Computes blocks [first, first + count). */
-void focal_blocks_run(const focal_plan *plan, const focal_buffers *buffers, size_t first,
-                      size_t count);
+/* Something in a block's inputs that is not allowed. */
+typedef struct focal_bad {
+    enum { BAD_NONE, BAD_TARGET, BAD_ROW_WEIGHT, BAD_ELEMENT_WEIGHT } kind;
+    int64_t index; /* of the label's row, or of the element in its buffer */
+} focal_bad;
+
+/* The first of the block. */
+focal_bad focal_block_find_bad(const focal_call *call, size_t block);
+
+/* The failure for what was found. */
+focal_status focal_bad_fail(const focal_call *call, focal_bad bad, focal_error *error);
+
+/* Counts what normalizers ask for, into the block's result. */
+void focal_block_count(const focal_call *call, size_t block);
+
+/* Computes blocks [first, first + count) of one task. */
+void focal_blocks_run(const focal_call *call, size_t task, size_t first, size_t count);
 
 #endif

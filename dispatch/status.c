@@ -38,6 +38,41 @@ const char *focal_tier_name(focal_tier tier) {
     return "unknown tier";
 }
 
+const char *focal_dtype_name(focal_dtype dtype) {
+    switch (dtype) {
+#define DTYPE_NAME(name, value, text, bytes)                                                   \
+    case name:                                                                                 \
+        return text;
+        FOCAL_DTYPE_LIST(DTYPE_NAME)
+#undef DTYPE_NAME
+    case FOCAL_DTYPE_DEFAULT:
+        return focal_dtype_name(FOCAL_F32);
+    }
+    return "unknown dtype";
+}
+
+const char *focal_form_name(focal_form form) {
+    switch (form) {
+#define FORM_NAME(name, value, text, formula)                                                  \
+    case name:                                                                                 \
+        return text;
+        FOCAL_FORM_LIST(FORM_NAME)
+#undef FORM_NAME
+    }
+    return "unknown form";
+}
+
+const char *focal_normalizer_name(focal_normalizer normalizer) {
+    switch (normalizer) {
+#define NORMALIZER_NAME(name, value, text, counts)                                             \
+    case name:                                                                                 \
+        return text;
+        FOCAL_NORMALIZER_LIST(NORMALIZER_NAME)
+#undef NORMALIZER_NAME
+    }
+    return "unknown normalizer";
+}
+
 focal_status focal_fail(focal_error *error, focal_status status, const char *field,
                         int64_t index, const char *format, ...) {
     if (!error || error->struct_size != sizeof *error)

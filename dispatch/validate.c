@@ -1,17 +1,39 @@
-/* The rules of a problem and of its buffers, each with its message. */
+/* The rules of a problem, each with its message. */
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "convert.h"
 #include "plan.h"
 #include "status.h"
 
 /* Above this the factor of any wrong enough logit is 0 or 1 in double precision; the kernels'
  * two-float products stay finite below it. */
 #define GAMMA_MAX 1000.0
+#define BETA_MAX  100.0
+#define BELOW_ONE (1.0 - 0x1p-53)
 
-size_t focal_target_size(focal_target_kind kind) {
-    switch (kind) {
+/* A tail that a newer version of a struct may have; more is no struct_size at all. */
+enum { TAIL_MAX = 4096 };
+
+bool focal_struct_read(void *to, size_t size, size_t first, const void *from) {
+    size_t given;
+    memcpy(&given, from, sizeof given);
+    if (given < first || given > size + TAIL_MAX || given % _Alignof(int64_t))
+        return false;
+    for (size_t i = size; i < given; i++)
+        if (((const char *)from)[i])
+            return false;
+    memset(to, 0, size);
+    memcpy(to, from, given < size ? given : size);
+    memcpy(to, &size, sizeof size);
+    return true;
+}
+
+size_t focal_target_size(const focal_problem *problem) {
+    switch (problem->target_kind) {
     case FOCAL_TARGET_DENSE:
+        return focal_dtype_size(problem->targets_dtype);
     case FOCAL_TARGET_LABEL_I32:
         return 4;
     case FOCAL_TARGET_BINARY_U8:
@@ -28,19 +50,37 @@ bool focal_target_is_label(focal_target_kind kind) {
            kind == FOCAL_TARGET_LABEL_I64;
 }
 
+focal_dtype focal_weight_dtype(const focal_problem *problem) {
+    return problem->dtype == FOCAL_F64 ? FOCAL_F64 : FOCAL_F32;
+}
+
+static focal_status check_flags(uint32_t flags, uint32_t known, const char *field,
+                                focal_error *error) {
+    if (flags & ~known)
+        return focal_fail(error, FOCAL_E_VALUE, field, -1, "unknown bits 0x%x",
+                          (unsigned)(flags & ~known));
+    return FOCAL_OK;
+}
+
 /* Enumerations and flags: every value must be one that this version knows. */
 static focal_status check_choices(const focal_problem *problem, focal_error *error) {
-    const uint32_t outputs =
-        FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_LOSS | FOCAL_OUTPUT_ROW_LOSS | FOCAL_OUTPUT_GRADIENT;
-    struct {
+    const struct {
         const char *field;
         long long value, most;
     } enums[] = {
         {"op", problem->op, FOCAL_SOFTMAX},
-        {"dtype", problem->dtype, FOCAL_F32},
+        {"dtype", problem->dtype, FOCAL_BF16},
         {"target_kind", problem->target_kind, FOCAL_TARGET_LABEL_I64},
-        {"alpha_mode", problem->alpha_mode, FOCAL_ALPHA_SCALAR},
+        {"alpha_mode", problem->alpha_mode, FOCAL_ALPHA_BACKGROUND},
         {"tier", problem->tier, FOCAL_TIER_ACCURATE},
+        {"form", problem->form, FOCAL_FORM_MATCH},
+        {"targets_dtype", problem->targets_dtype, FOCAL_BF16},
+        {"loss_dtype", problem->loss_dtype, FOCAL_BF16},
+        {"gradient_dtype", problem->gradient_dtype, FOCAL_BF16},
+        {"gamma_mode", problem->gamma_mode, FOCAL_GAMMA_PER_CLASS},
+        {"smoothing_mode", problem->smoothing_mode, FOCAL_SMOOTH_CROSS_ENTROPY},
+        {"normalizer", problem->normalizer, FOCAL_NORMALIZER_VALUE},
+        {"hessian_mode", problem->hessian_mode, FOCAL_HESSIAN_UPPER},
     };
     for (size_t i = 0; i < sizeof enums / sizeof enums[0]; i++)
         if (enums[i].value < 0 || enums[i].value > enums[i].most)
@@ -50,186 +90,225 @@ static focal_status check_choices(const focal_problem *problem, focal_error *err
     if (problem->outputs == 0)
         return focal_fail(error, FOCAL_E_VALUE, "outputs", -1,
                           "nothing to compute: OR together what is wanted");
-    if (problem->outputs & ~outputs)
-        return focal_fail(error, FOCAL_E_VALUE, "outputs", -1, "unknown bits 0x%x",
-                          (unsigned)(problem->outputs & ~outputs));
-    if (problem->label_flags & ~(uint32_t)FOCAL_LABEL_BACKGROUND)
-        return focal_fail(error, FOCAL_E_VALUE, "label_flags", -1, "unknown bits 0x%x",
-                          (unsigned)(problem->label_flags & ~(uint32_t)FOCAL_LABEL_BACKGROUND));
+    focal_status status = check_flags(problem->outputs,
+                                      FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_LOSS |
+                                          FOCAL_OUTPUT_ROW_LOSS | FOCAL_OUTPUT_GRADIENT |
+                                          FOCAL_OUTPUT_HESSIAN | FOCAL_OUTPUT_TARGET_GRADIENT,
+                                      "outputs", error);
+    if (status == FOCAL_OK)
+        status = check_flags(problem->label_flags, FOCAL_LABEL_BACKGROUND | FOCAL_LABEL_IGNORE,
+                             "label_flags", error);
+    return status;
+}
+
+/* A combination that does not exist: the first rule that is broken refuses. */
+typedef struct {
+    bool broken;
+    const char *field, *reason;
+} combination_rule;
+
+static focal_status apply_rules(const combination_rule *rules, size_t count,
+                                focal_error *error) {
+    for (size_t i = 0; i < count; i++)
+        if (rules[i].broken)
+            return focal_fail(error, FOCAL_E_UNSUPPORTED, rules[i].field, -1, "%s",
+                              rules[i].reason);
     return FOCAL_OK;
 }
 
-static focal_status check_combinations(const focal_problem *problem, focal_error *error) {
+static focal_status check_op(const focal_problem *problem, focal_error *error) {
+    bool softmax = problem->op == FOCAL_SOFTMAX;
     bool labels = focal_target_is_label(problem->target_kind);
-    if (problem->op == FOCAL_SOFTMAX && !labels)
-        return focal_fail(error, FOCAL_E_UNSUPPORTED, "target_kind", -1,
-                          "softmax takes one integer label per row (FOCAL_TARGET_LABEL_*)");
-    if (problem->op == FOCAL_SOFTMAX && problem->outputs & FOCAL_OUTPUT_LOSS)
-        return focal_fail(error, FOCAL_E_UNSUPPORTED, "outputs", -1,
-                          "softmax has one loss per row: ask for FOCAL_OUTPUT_ROW_LOSS");
-    if (problem->label_flags & FOCAL_LABEL_BACKGROUND && !labels)
-        return focal_fail(error, FOCAL_E_UNSUPPORTED, "label_flags", -1,
-                          "a background value needs integer labels");
-    if (problem->label_flags & FOCAL_LABEL_BACKGROUND && problem->op == FOCAL_SOFTMAX)
-        return focal_fail(error, FOCAL_E_UNSUPPORTED, "label_flags", -1,
-                          "in softmax the background is a class of its own");
-    return FOCAL_OK;
-}
-
-static focal_status check_parameters(const focal_problem *problem, focal_error *error) {
-    if (!(problem->gamma >= 0.0 && problem->gamma <= GAMMA_MAX))
-        return focal_fail(error, FOCAL_E_VALUE, "gamma", -1, "%g is outside [0, %g]",
-                          problem->gamma, GAMMA_MAX);
-    if (problem->alpha_mode != FOCAL_ALPHA_OFF &&
-        !(problem->alpha >= 0.0 && problem->alpha <= 1.0))
-        return focal_fail(error, FOCAL_E_VALUE, "alpha", -1,
-                          "%g is outside [0, 1]; FOCAL_ALPHA_OFF turns it off", problem->alpha);
-    return FOCAL_OK;
-}
-
-/* Fills in a stride of 0 and checks that the whole array has a size. */
-static focal_status check_stride(int64_t *stride, const focal_problem *problem, size_t size,
-                                 const char *field, focal_error *error) {
-    int64_t bytes;
-    if (*stride == 0)
-        *stride = problem->classes;
-    if (*stride < problem->classes)
-        return focal_fail(error, FOCAL_E_STRIDE, field, -1,
-                          "%lld is less than the %lld classes of a row", (long long)*stride,
-                          (long long)problem->classes);
-    if (__builtin_mul_overflow(problem->outer, *stride, &bytes) ||
-        __builtin_mul_overflow(bytes, (int64_t)size, &bytes) || bytes > PTRDIFF_MAX)
-        return focal_fail(error, FOCAL_E_OVERFLOW, field, -1,
-                          "%lld rows of %lld elements exceed the address space",
-                          (long long)problem->outer, (long long)*stride);
-    return FOCAL_OK;
-}
-
-static focal_status check_sizes(focal_problem *problem, focal_error *error) {
-    if (problem->outer < 0)
-        return focal_fail(error, FOCAL_E_VALUE, "outer", -1, "%lld rows",
-                          (long long)problem->outer);
-    if (problem->classes < 0 || (problem->classes == 0 && problem->outer > 0))
-        return focal_fail(error, FOCAL_E_VALUE, "classes", -1, "%lld logits per row",
-                          (long long)problem->classes);
-    if (focal_target_is_label(problem->target_kind) && problem->classes > INT32_MAX)
-        return focal_fail(error, FOCAL_E_VALUE, "classes", -1,
-                          "%lld; integer labels allow %ld at most", (long long)problem->classes,
-                          (long)INT32_MAX);
-    bool labels = focal_target_is_label(problem->target_kind);
-    size_t target_size = focal_target_size(problem->target_kind);
-    if (labels && problem->outer > PTRDIFF_MAX / (int64_t)target_size)
-        return focal_fail(error, FOCAL_E_OVERFLOW, "outer", -1,
-                          "%lld labels exceed the address space", (long long)problem->outer);
-    if (labels)
-        problem->targets_stride = 0; /* labels have none */
-    struct {
-        int64_t *stride;
-        size_t size;
-        const char *field;
-    } strides[] = {
-        {&problem->logits_stride, sizeof(float), "logits_stride"},
-        {&problem->targets_stride, labels ? 1 : target_size, "targets_stride"},
-        {&problem->loss_stride, sizeof(float), "loss_stride"},
-        {&problem->gradient_stride, sizeof(float), "gradient_stride"},
+    bool background = problem->label_flags & FOCAL_LABEL_BACKGROUND;
+    bool by_background = problem->alpha_mode == FOCAL_ALPHA_BACKGROUND;
+    const combination_rule rules[] = {
+        {softmax && problem->target_kind == FOCAL_TARGET_BINARY_U8, "target_kind",
+         "softmax takes one integer label per row (FOCAL_TARGET_LABEL_*) or dense targets"},
+        {softmax && problem->outputs & FOCAL_OUTPUT_LOSS, "outputs",
+         "softmax has one loss per row: ask for FOCAL_OUTPUT_ROW_LOSS"},
+        {softmax && problem->form != FOCAL_FORM_FOCAL, "form",
+         "softmax has FOCAL_FORM_FOCAL alone"},
+        {softmax && problem->gamma_mode == FOCAL_GAMMA_SPLIT, "gamma_mode",
+         "softmax has no negative part for a gamma of its own"},
+        {softmax && problem->poly_epsilon != 0.0, "poly_epsilon", "Poly-1 is for sigmoid"},
+        {softmax && !labels && problem->smoothing != 0.0 &&
+             problem->smoothing_mode == FOCAL_SMOOTH_CROSS_ENTROPY,
+         "smoothing_mode", "softmax with dense targets has no hard label to modulate by"},
+        {by_background && !softmax, "alpha_mode",
+         "FOCAL_ALPHA_BACKGROUND is for softmax; sigmoid has 1 - alpha for target 0"},
+        {by_background && !background, "label_flags",
+         "FOCAL_ALPHA_BACKGROUND needs FOCAL_LABEL_BACKGROUND and the class `background`"},
+        {background && softmax && !by_background, "label_flags",
+         "in softmax the background is a class of its own, named for FOCAL_ALPHA_BACKGROUND "
+         "alone"},
+        {background && !softmax && !labels, "label_flags",
+         "a background value needs integer labels"},
+        {problem->label_flags & FOCAL_LABEL_IGNORE && !labels, "label_flags",
+         "an ignored value needs integer labels"},
+        {problem->outputs & FOCAL_OUTPUT_TARGET_GRADIENT &&
+             problem->target_kind != FOCAL_TARGET_DENSE,
+         "outputs", "only dense targets have a gradient"},
+        {problem->targets_dtype != FOCAL_DTYPE_DEFAULT &&
+             problem->target_kind != FOCAL_TARGET_DENSE,
+         "targets_dtype", "only dense targets have a dtype; others are what target_kind says"},
     };
-    for (size_t i = 0; i < sizeof strides / sizeof strides[0]; i++) {
-        focal_status status =
-            check_stride(strides[i].stride, problem, strides[i].size, strides[i].field, error);
+    return apply_rules(rules, sizeof rules / sizeof rules[0], error);
+}
+
+static focal_status check_form(const focal_problem *problem, focal_error *error) {
+    bool match = problem->form == FOCAL_FORM_MATCH;
+    const combination_rule rules[] = {
+        {problem->gamma_mode == FOCAL_GAMMA_SPLIT && problem->form != FOCAL_FORM_SPLIT,
+         "gamma_mode", "FOCAL_GAMMA_SPLIT needs FOCAL_FORM_SPLIT"},
+        {problem->margin != 0.0 && problem->form != FOCAL_FORM_SPLIT, "margin",
+         "needs FOCAL_FORM_SPLIT"},
+        {problem->star_beta != 0.0 && problem->form != FOCAL_FORM_STAR, "star_beta",
+         "needs FOCAL_FORM_STAR"},
+        {problem->poly_epsilon != 0.0 && problem->form != FOCAL_FORM_FOCAL, "poly_epsilon",
+         "needs FOCAL_FORM_FOCAL"},
+        {match && problem->outputs != FOCAL_OUTPUT_LOSS, "outputs",
+         "FOCAL_FORM_MATCH gives FOCAL_OUTPUT_LOSS alone"},
+        {match && !focal_target_is_label(problem->target_kind), "target_kind",
+         "FOCAL_FORM_MATCH takes `selected` integer labels"},
+        {match && problem->label_flags, "label_flags",
+         "FOCAL_FORM_MATCH has no background or ignored labels"},
+        {match && problem->smoothing != 0.0, "smoothing",
+         "FOCAL_FORM_MATCH has no targets to smooth"},
+        {match && problem->normalizer != FOCAL_NORMALIZER_NONE, "normalizer",
+         "FOCAL_FORM_MATCH gives element losses, which are not divided"},
+        {!match && problem->selected != 0, "selected", "needs FOCAL_FORM_MATCH"},
+        {problem->normalizer != FOCAL_NORMALIZER_POSITIVES && problem->normalizer_floor != 0.0,
+         "normalizer_floor", "needs FOCAL_NORMALIZER_POSITIVES"},
+        {problem->normalizer != FOCAL_NORMALIZER_POSITIVES && problem->normalizer_add != 0.0,
+         "normalizer_add", "needs FOCAL_NORMALIZER_POSITIVES"},
+    };
+    return apply_rules(rules, sizeof rules / sizeof rules[0], error);
+}
+
+/* A bound of infinity is not reached, nor is one just below 1. */
+static focal_status check_range(const char *field, double value, double least, double most,
+                                focal_error *error) {
+    bool open = isinf(most) || most == BELOW_ONE;
+    if (value >= least && value <= most && !isinf(value))
+        return FOCAL_OK;
+    return focal_fail(error, FOCAL_E_VALUE, field, -1, "%g is outside [%g, %g%c", value, least,
+                      most, open ? ')' : ']');
+}
+
+/* The numbers in the order of the struct; those that a mode does not use may be anything. */
+static focal_status check_parameters(const focal_problem *problem, focal_error *error) {
+    bool scalar = problem->alpha_mode == FOCAL_ALPHA_SCALAR ||
+                  problem->alpha_mode == FOCAL_ALPHA_BACKGROUND;
+    bool star = problem->form == FOCAL_FORM_STAR;
+    bool by_class = problem->gamma_mode == FOCAL_GAMMA_PER_CLASS;
+    const struct {
+        const char *field;
+        double value, least, most;
+        bool used;
+    } ranges[] = {
+        {"gamma", problem->gamma, 0.0, GAMMA_MAX, !by_class},
+        {"gamma_negative", problem->gamma_negative, 0.0, GAMMA_MAX,
+         problem->gamma_mode == FOCAL_GAMMA_SPLIT},
+        {"margin", problem->margin, 0.0, BELOW_ONE, true},
+        {"star_beta", problem->star_beta, -BETA_MAX, BETA_MAX, true},
+        {"poly_epsilon", problem->poly_epsilon, -BETA_MAX, BETA_MAX, true},
+        {"smoothing", problem->smoothing, 0.0, BELOW_ONE, true},
+        {"normalizer_floor", problem->normalizer_floor, 0.0, HUGE_VAL, true},
+        {"normalizer_add", problem->normalizer_add, 0.0, HUGE_VAL, true},
+        {"hessian_floor", problem->hessian_floor, 0.0, HUGE_VAL, true},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        focal_status status = FOCAL_OK;
+        if (ranges[i].used)
+            status = check_range(ranges[i].field, ranges[i].value, ranges[i].least,
+                                 ranges[i].most, error);
         if (status != FOCAL_OK)
             return status;
     }
+    if (scalar && !(problem->alpha >= 0.0 && problem->alpha <= 1.0))
+        return focal_fail(error, FOCAL_E_VALUE, "alpha", -1,
+                          "%g is outside [0, 1]; FOCAL_ALPHA_OFF turns it off", problem->alpha);
+    if (star && !by_class && problem->gamma == 0.0)
+        return focal_fail(error, FOCAL_E_VALUE, "gamma", -1,
+                          "FOCAL_FORM_STAR divides by it, so it cannot be 0");
+    if (problem->label_flags & FOCAL_LABEL_BACKGROUND && problem->op == FOCAL_SOFTMAX &&
+        (problem->background < 0 || problem->background >= problem->classes) &&
+        problem->classes > 0)
+        return focal_fail(error, FOCAL_E_VALUE, "background", -1,
+                          "%lld is not one of softmax's %lld classes",
+                          (long long)problem->background, (long long)problem->classes);
+    if (problem->label_flags == (FOCAL_LABEL_BACKGROUND | FOCAL_LABEL_IGNORE) &&
+        problem->background == problem->ignore)
+        return focal_fail(error, FOCAL_E_VALUE, "ignore", -1, "%lld is the background too",
+                          (long long)problem->ignore);
+    if (problem->selected < 0)
+        return focal_fail(error, FOCAL_E_VALUE, "selected", -1, "%lld labels",
+                          (long long)problem->selected);
     return FOCAL_OK;
+}
+
+/* One array of a value per class, if it is used. */
+static focal_status check_class_array(const char *field, const double *values, bool needed,
+                                      int64_t classes, double least, double most,
+                                      focal_error *error) {
+    if (!values && needed && classes > 0)
+        return focal_fail(error, FOCAL_E_NULL, field, -1, "the mode needs %lld values",
+                          (long long)classes);
+    for (int64_t c = 0; values && c < classes; c++)
+        if (!(values[c] >= least && values[c] <= most) || isinf(values[c]))
+            return focal_fail(error, FOCAL_E_VALUE, field, c,
+                              "%g of class %lld is outside [%g, %g]", values[c], (long long)c,
+                              least, most);
+    return FOCAL_OK;
+}
+
+static focal_status check_class_arrays(focal_problem *problem, focal_error *error) {
+    if (problem->alpha_mode != FOCAL_ALPHA_PER_CLASS)
+        problem->class_alpha = NULL;
+    if (problem->gamma_mode != FOCAL_GAMMA_PER_CLASS)
+        problem->class_gamma = NULL;
+    double least_gamma = problem->form == FOCAL_FORM_STAR ? 0x1p-1022 : 0.0;
+    focal_status status = check_class_array("class_alpha", problem->class_alpha,
+                                            problem->alpha_mode == FOCAL_ALPHA_PER_CLASS,
+                                            problem->classes, 0.0, 1.0, error);
+    if (status == FOCAL_OK)
+        status = check_class_array("class_gamma", problem->class_gamma,
+                                   problem->gamma_mode == FOCAL_GAMMA_PER_CLASS,
+                                   problem->classes, least_gamma, GAMMA_MAX, error);
+    if (status == FOCAL_OK)
+        status = check_class_array("class_weight", problem->class_weight, false,
+                                   problem->classes, 0.0, HUGE_VAL, error);
+    return status;
+}
+
+static void fill_in_defaults(focal_problem *problem) {
+    if (problem->dtype == FOCAL_DTYPE_DEFAULT)
+        problem->dtype = FOCAL_F32;
+    if (problem->targets_dtype == FOCAL_DTYPE_DEFAULT)
+        problem->targets_dtype = problem->dtype;
+    if (problem->loss_dtype == FOCAL_DTYPE_DEFAULT)
+        problem->loss_dtype = problem->dtype;
+    if (problem->gradient_dtype == FOCAL_DTYPE_DEFAULT)
+        problem->gradient_dtype = problem->dtype;
+    if (problem->tier == FOCAL_TIER_DEFAULT)
+        problem->tier = FOCAL_TIER_FAST;
+    if (problem->inner == 0)
+        problem->inner = 1;
 }
 
 focal_status focal_problem_check(focal_problem *problem, focal_error *error) {
     focal_status status = check_choices(problem, error);
     if (status == FOCAL_OK)
-        status = check_combinations(problem, error);
-    if (status == FOCAL_OK)
         status = check_parameters(problem, error);
     if (status == FOCAL_OK)
-        status = check_sizes(problem, error);
-    if (problem->tier == FOCAL_TIER_DEFAULT)
-        problem->tier = FOCAL_TIER_FAST;
+        status = check_op(problem, error);
+    if (status == FOCAL_OK)
+        status = check_form(problem, error);
+    if (status != FOCAL_OK)
+        return status;
+    fill_in_defaults(problem);
+    status = focal_sizes_check(problem, error);
+    if (status == FOCAL_OK)
+        status = check_class_arrays(problem, error);
     return status;
-}
-
-/* One buffer of an execution, as the rules see it. */
-typedef struct {
-    const char *field;
-    const void *start;
-    size_t bytes, alignment;
-    bool wanted, output;
-} buffer_view;
-
-static size_t matrix_bytes(const focal_problem *problem, int64_t stride, size_t size) {
-    if (problem->outer == 0)
-        return 0;
-    return (size_t)((problem->outer - 1) * stride + problem->classes) * size;
-}
-
-static bool overlap(const buffer_view *a, const buffer_view *b) {
-    uintptr_t a_start = (uintptr_t)a->start, b_start = (uintptr_t)b->start;
-    return a->bytes > 0 && b->bytes > 0 && a_start < b_start + b->bytes &&
-           b_start < a_start + a->bytes;
-}
-
-focal_status focal_buffers_check(const focal_plan *plan, const focal_buffers *buffers,
-                                 focal_error *error) {
-    const focal_problem *problem = &plan->problem;
-    if (buffers->struct_size != sizeof *buffers)
-        return focal_fail(error, FOCAL_E_STRUCT, "buffers.struct_size", -1,
-                          "%zu is not a known size; use focal_buffers_init",
-                          buffers->struct_size);
-    uint32_t outputs = problem->outputs;
-    size_t target_size = focal_target_size(problem->target_kind);
-    size_t target_bytes = focal_target_is_label(problem->target_kind)
-                              ? (size_t)problem->outer * target_size
-                              : matrix_bytes(problem, problem->targets_stride, target_size);
-    size_t workspace_bytes = focal_plan_workspace_size(plan);
-    /* Outputs last: each is compared with everything before it. */
-    enum { LOGITS_VIEW = 0, GRADIENT_VIEW = 3 };
-    const buffer_view views[] = {
-        {"logits", buffers->logits, matrix_bytes(problem, problem->logits_stride, 4), 4, true,
-         false},
-        {"targets", buffers->targets, target_bytes, target_size, true, false},
-        {"upstream", buffers->upstream, sizeof(float), 4, buffers->upstream != NULL, false},
-        {"gradient", buffers->gradient, matrix_bytes(problem, problem->gradient_stride, 4), 4,
-         outputs & FOCAL_OUTPUT_GRADIENT, true},
-        {"loss", buffers->loss, matrix_bytes(problem, problem->loss_stride, 4), 4,
-         outputs & FOCAL_OUTPUT_LOSS, true},
-        {"row_loss", buffers->row_loss, (size_t)problem->outer * 4, 4,
-         outputs & FOCAL_OUTPUT_ROW_LOSS, true},
-        {"workspace", buffers->workspace, workspace_bytes, sizeof(double),
-         buffers->workspace != NULL, true},
-    };
-    size_t count = sizeof views / sizeof views[0];
-    for (size_t i = 0; i < count; i++) {
-        const buffer_view *view = &views[i];
-        if (!view->wanted || view->bytes == 0)
-            continue;
-        if (!view->start)
-            return focal_fail(error, FOCAL_E_NULL, view->field, -1,
-                              "the plan needs this buffer (%zu bytes)", view->bytes);
-        if ((uintptr_t)view->start % view->alignment)
-            return focal_fail(error, FOCAL_E_ALIGNMENT, view->field, -1,
-                              "must be a multiple of %zu", view->alignment);
-    }
-    if (buffers->workspace && buffers->workspace_size < workspace_bytes)
-        return focal_fail(error, FOCAL_E_VALUE, "workspace_size", -1,
-                          "%zu bytes are less than the %zu needed", buffers->workspace_size,
-                          workspace_bytes);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++) {
-            if (!views[i].output || !views[i].wanted || !views[j].wanted ||
-                !overlap(&views[i], &views[j]))
-                continue;
-            if (i == GRADIENT_VIEW && j == LOGITS_VIEW && views[i].start == views[j].start &&
-                problem->gradient_stride == problem->logits_stride)
-                continue;
-            return focal_fail(error, FOCAL_E_OVERLAP, views[i].field, -1, "overlaps %s",
-                              views[j].field);
-        }
-    return FOCAL_OK;
 }

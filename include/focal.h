@@ -108,15 +108,58 @@ typedef struct focal_error {
 
 typedef enum focal_op {
     FOCAL_SIGMOID = 0, /* every logit is its own binary decision (paper eq. 5) */
-    FOCAL_SOFTMAX = 1, /* each row is one decision among its classes; needs labels */
+    FOCAL_SOFTMAX = 1, /* each row is one decision among its classes */
 } focal_op;
 
+/* How numbers are stored. Arithmetic is float or double inside, whatever the storage; 16-bit
+ * results are rounded once. Zero: float for logits, the logits' type for everything else. Types
+ * may be mixed freely; if one of them is f64, everything is computed in double. Name, value,
+ * text, bytes. */
+#define FOCAL_DTYPE_LIST(X)                                                                    \
+    X(FOCAL_F32, 1, "f32", 4)   /* float */                                                    \
+    X(FOCAL_F64, 2, "f64", 8)   /* double */                                                   \
+    X(FOCAL_F16, 3, "f16", 2)   /* IEEE binary16, in uint16_t */                               \
+    X(FOCAL_BF16, 4, "bf16", 2) /* upper half of a float, in uint16_t */
+
 typedef enum focal_dtype {
-    FOCAL_F32 = 0, /* logits, losses and gradients are float */
+    FOCAL_DTYPE_DEFAULT = 0,
+#define FOCAL_DTYPE_ENUM(name, value, text, bytes) name = value,
+    FOCAL_DTYPE_LIST(FOCAL_DTYPE_ENUM)
+#undef FOCAL_DTYPE_ENUM
 } focal_dtype;
 
+/* "f32", also for FOCAL_DTYPE_DEFAULT; "unknown dtype" for a number that is none. Static. */
+FOCAL_API const char *focal_dtype_name(focal_dtype dtype);
+
+/* The formula of a sigmoid element: x logit, p = sigmoid(x), t target, g gamma,
+ * a_t = a t + (1-a)(1-t), BCE = softplus(x) - x t. All but VARIFOCAL, STAR and MATCH agree for
+ * t = 0 and t = 1 and differ for soft targets; docs/forms.md has each with its sources and
+ * derivatives. Softmax takes FOCAL alone. Name, value, text, formula. */
+#define FOCAL_FORM_LIST(X)                                                                     \
+    X(FOCAL_FORM_FOCAL, 0, "focal", "a_t (p(1-t) + (1-p)t)^g BCE: torchvision, fvcore, optax") \
+    X(FOCAL_FORM_SPLIT, 1, "split",                                                            \
+      "a t (1-p)^g -log p + (1-a)(1-t) p_m^g' -log(1-p_m), "                                   \
+      "p_m = max(p - margin, 0): kornia, asymmetric loss")                                     \
+    X(FOCAL_FORM_SCALED, 2, "scaled", "a_t sigmoid(-x(2t-1))^g BCE: MONAI")                    \
+    X(FOCAL_FORM_CONFIDENCE, 3, "confidence",                                                  \
+      "a_t (1 - exp(-BCE))^g BCE: segmentation-models")                                        \
+    X(FOCAL_FORM_QUALITY, 4, "quality", "a_t |t - p|^g BCE: quality focal loss")               \
+    X(FOCAL_FORM_VARIFOCAL, 5, "varifocal", "t BCE for t > 0, a p^g BCE for t = 0")            \
+    X(FOCAL_FORM_STAR, 6, "star", "a_t-weighted -log sigmoid(g y x + beta) / g: appendix A")   \
+    X(FOCAL_FORM_MATCH, 7, "match",                                                            \
+      "a (1-p)^g -log p - (1-a) p^g -log(1-p): matching cost of DETR")
+
+typedef enum focal_form {
+#define FOCAL_FORM_ENUM(name, value, text, formula) name = value,
+    FOCAL_FORM_LIST(FOCAL_FORM_ENUM)
+#undef FOCAL_FORM_ENUM
+} focal_form;
+
+/* "focal"; "unknown form" for a number that is none. Static. */
+FOCAL_API const char *focal_form_name(focal_form form);
+
 typedef enum focal_target_kind {
-    FOCAL_TARGET_DENSE = 0,     /* float per logit in [0, 1]; soft values as torchvision does */
+    FOCAL_TARGET_DENSE = 0,     /* a number in [0, 1] per logit, of targets_dtype */
     FOCAL_TARGET_BINARY_U8 = 1, /* uint8_t per logit, 0 or 1 (sigmoid only) */
     FOCAL_TARGET_LABEL_U8 = 2,  /* one class index per row; the one-hot matrix never exists */
     FOCAL_TARGET_LABEL_I32 = 3,
@@ -124,10 +167,62 @@ typedef enum focal_target_kind {
 } focal_target_kind;
 
 typedef enum focal_alpha_mode {
-    FOCAL_ALPHA_OFF = 0,    /* alpha_t = 1 */
-    FOCAL_ALPHA_SCALAR = 1, /* sigmoid: alpha for target 1, 1 - alpha for target 0, linear
-                               between; softmax: alpha for every row */
+    FOCAL_ALPHA_OFF = 0,       /* alpha_t = 1 */
+    FOCAL_ALPHA_SCALAR = 1,    /* sigmoid: alpha for target 1, 1 - alpha for target 0, linear
+                                   between; softmax: alpha for every row and class alike */
+    FOCAL_ALPHA_PER_CLASS = 2, /* class_alpha[c] in the place of alpha; softmax: of the label,
+                                  with dense targets of each term's class */
+    /* Softmax: 1 - alpha for class `background`, alpha for the others. */
+    FOCAL_ALPHA_BACKGROUND = 3,
 } focal_alpha_mode;
+
+typedef enum focal_gamma_mode {
+    FOCAL_GAMMA_SCALAR = 0, /* gamma everywhere */
+    /* Sigmoid: gamma for the positive, gamma_negative for the negative part. Needs
+     * FOCAL_FORM_SPLIT, which is the focal loss for hard targets. */
+    FOCAL_GAMMA_SPLIT = 1,
+    /* class_gamma[c] in the place of gamma; softmax: of each term's class, which without
+     * smoothing is the label, and of the label with FOCAL_SMOOTH_CROSS_ENTROPY. */
+    FOCAL_GAMMA_PER_CLASS = 2,
+} focal_gamma_mode;
+
+/* What label smoothing s touches. Sigmoid: t (1-s) + s/2; softmax: t (1-s) + s/classes. */
+typedef enum focal_smoothing_mode {
+    FOCAL_SMOOTH_TARGET = 0, /* the smoothed target stands everywhere (Keras) */
+    /* Modulating factor and alpha see the hard one (apex, EfficientDet). Not for softmax with
+     * dense targets, whose modulating factors see no target. */
+    FOCAL_SMOOTH_CROSS_ENTROPY = 1,
+} focal_smoothing_mode;
+
+/* What focal_sums.loss, the gradient and the Hessian are divided by; element and row losses never
+ * are. Name, value, text, what it counts. A divisor of 0 counts as 1. */
+#define FOCAL_NORMALIZER_LIST(X)                                                               \
+    X(FOCAL_NORMALIZER_NONE, 0, "none", "1")                                                   \
+    X(FOCAL_NORMALIZER_ELEMENTS, 1, "elements", "logits, ignored rows included")               \
+    X(FOCAL_NORMALIZER_ROWS, 2, "rows", "rows that are not ignored")                           \
+    X(FOCAL_NORMALIZER_WEIGHT, 3, "weight", "focal_sums.weight")                               \
+    X(FOCAL_NORMALIZER_POSITIVES, 4, "positives",                                              \
+      "max(focal_sums.positives + normalizer_add, normalizer_floor)")                          \
+    X(FOCAL_NORMALIZER_VALUE, 5, "value", "*buffers.normalizer")
+
+typedef enum focal_normalizer {
+#define FOCAL_NORMALIZER_ENUM(name, value, text, counts) name = value,
+    FOCAL_NORMALIZER_LIST(FOCAL_NORMALIZER_ENUM)
+#undef FOCAL_NORMALIZER_ENUM
+} focal_normalizer;
+
+/* "none"; "unknown normalizer" for a number that is none. Static. */
+FOCAL_API const char *focal_normalizer_name(focal_normalizer normalizer);
+
+/* The second derivative in each logit, d2(sum of losses)/dx2, is negative for badly wrong logits
+ * (gamma 2: p_t < 0.058); boosting needs it positive. After the mode comes hessian_floor, then
+ * upstream and normalizer. */
+typedef enum focal_hessian_mode {
+    FOCAL_HESSIAN_EXACT = 0,
+    FOCAL_HESSIAN_ABSOLUTE = 1, /* its magnitude */
+    FOCAL_HESSIAN_UPPER = 2,    /* a bound above it that is never negative; softmax: XGBoost's,
+                                   2 p (1-p) times the row's weight in the gradient */
+} focal_hessian_mode;
 
 /* A tier fixes the arithmetic and with it the bits; nothing else does. Name, value, text, what
  * it is. Zero stands for FOCAL_TIER_FAST. */
@@ -149,38 +244,87 @@ FOCAL_API const char *focal_tier_name(focal_tier tier);
 /* Wanted results, OR-ed. */
 enum {
     FOCAL_OUTPUT_SUM = 1,      /* focal_sums.loss */
-    FOCAL_OUTPUT_LOSS = 2,     /* buffers.loss: float per logit (sigmoid only) */
-    FOCAL_OUTPUT_ROW_LOSS = 4, /* buffers.row_loss: float per row */
-    FOCAL_OUTPUT_GRADIENT = 8, /* buffers.gradient: d(sum of losses)/d(logit), times upstream */
+    FOCAL_OUTPUT_LOSS = 2,     /* buffers.loss: per logit (sigmoid only) */
+    FOCAL_OUTPUT_ROW_LOSS = 4, /* buffers.row_loss: per row */
+    /* buffers.gradient: d(focal_sums.loss)/d(logit) times upstream */
+    FOCAL_OUTPUT_GRADIENT = 8,
+    FOCAL_OUTPUT_HESSIAN = 16, /* buffers.hessian: its diagonal, guarded by hessian_mode */
+    /* buffers.target_gradient: d(focal_sums.loss)/d(dense target) times upstream */
+    FOCAL_OUTPUT_TARGET_GRADIENT = 32,
 };
 
 /* Flags of label targets. */
 enum {
-    FOCAL_LABEL_BACKGROUND =
-        1, /* a row labelled `background` has no positive class (sigmoid) */
+    /* Sigmoid: a row labelled `background` has no positive class. Softmax: names the class for
+     * FOCAL_ALPHA_BACKGROUND, and needs it. */
+    FOCAL_LABEL_BACKGROUND = 1,
+    /* A row labelled `ignore` counts for nothing and gets exact zeros, whatever its logits. */
+    FOCAL_LABEL_IGNORE = 2,
 };
 
-/* One focal-loss problem: an outer x classes matrix of logits, rows `stride` elements apart. */
+/* One focal-loss problem: outer x classes x inner logits, the decision of a row along `classes`.
+ * Row r = o inner + i has the logits at o stride + c class_stride + i. So inner = 1 is N x C;
+ * N x C x H x W has inner = H W; heads of N x (A K) x H x W have outer = N A, classes = K,
+ * inner = H W. The layout never changes a bit of a result. */
 typedef struct focal_problem {
     size_t struct_size;
     focal_op op;
-    focal_dtype dtype;
+    focal_dtype dtype; /* of the logits */
     focal_target_kind target_kind;
     focal_tier tier;
     uint32_t outputs; /* at least one FOCAL_OUTPUT_ */
-    int64_t outer;    /* rows: anchors, samples, pixels; 0 is a valid empty input */
+    int64_t outer;    /* rows (over inner): anchors, samples; 0 is a valid empty input */
     int64_t classes;  /* logits per row, >= 1 (0 only when outer is 0) */
-    /* Distance between rows in elements; 0 means `classes` (no padding). Padding is neither
-     * read nor written. targets_stride applies to targets that have one value per logit. */
+    /* Distance between outer indices in elements; 0 means classes times the class stride (no
+     * padding). Padding is neither read nor written. targets_stride applies to targets that have
+     * one value per logit; labels lie row by row without gaps. */
     int64_t logits_stride;
     int64_t targets_stride;
     int64_t loss_stride;
-    int64_t gradient_stride;
-    double gamma; /* focusing parameter, in [0, 1000] */
+    int64_t gradient_stride; /* of gradient and Hessian */
+    double gamma;            /* focusing parameter, in [0, 1000] */
     focal_alpha_mode alpha_mode;
     double alpha;         /* in [0, 1], used when alpha_mode says so */
     uint32_t label_flags; /* FOCAL_LABEL_ */
     int64_t background;   /* with FOCAL_LABEL_BACKGROUND: any integer, such as -1 or classes */
+    int64_t ignore;       /* with FOCAL_LABEL_IGNORE: any integer, such as 255 or -100 */
+
+    focal_form form;
+    focal_dtype targets_dtype;  /* of dense targets; 0 = dtype */
+    focal_dtype loss_dtype;     /* of element and row losses; 0 = dtype */
+    focal_dtype gradient_dtype; /* of gradient, Hessian and target gradient; 0 = dtype */
+    int64_t inner;              /* 0 means 1 */
+    /* Distance between classes in elements; 0 means inner. */
+    int64_t logits_class_stride;
+    int64_t targets_class_stride; /* target_gradient has the targets' two strides */
+    int64_t loss_class_stride;
+    int64_t gradient_class_stride;
+
+    focal_gamma_mode gamma_mode;
+    double gamma_negative; /* FOCAL_GAMMA_SPLIT */
+    double margin;         /* FOCAL_FORM_SPLIT: shift m of p in the negative part, in [0, 1) */
+    double star_beta;      /* FOCAL_FORM_STAR: beta of appendix A, |beta| <= 100 */
+    /* FOCAL_FORM_FOCAL of sigmoid: Poly-1, adds epsilon (1 - p_t)^(gamma + 1), |epsilon| <= 100. */
+    double poly_epsilon;
+    double smoothing; /* label smoothing, in [0, 1) */
+    focal_smoothing_mode smoothing_mode;
+    /* `classes` values each, copied while the plan is made. The first two are needed by their
+     * modes and have the bounds of alpha and gamma; class_weight is optional, finite, >= 0:
+     * sigmoid multiplies element c by class_weight[c], softmax with labels the row by that of its
+     * label, softmax with dense targets term c. */
+    const double *class_alpha;
+    const double *class_gamma;
+    const double *class_weight;
+
+    focal_normalizer normalizer;
+    double normalizer_floor; /* FOCAL_NORMALIZER_POSITIVES: at least this, such as 1; >= 0 */
+    double normalizer_add;   /* ... and this is added first, such as 1; >= 0 */
+    focal_hessian_mode hessian_mode;
+    double hessian_floor; /* Hessians before upstream and normalizer are at least this; >= 0 */
+
+    /* FOCAL_FORM_MATCH: the number of labels. Every row is matched against all of them: losses
+     * are outer x selected x inner, and the only output. */
+    int64_t selected;
 } focal_problem;
 
 /* Sigmoid cross-entropy of f32 logits with dense targets, no outputs, no rows: fill in the
@@ -232,18 +376,26 @@ FOCAL_API size_t focal_plan_describe(const focal_plan *plan, char *text, size_t 
  * element. */
 typedef struct focal_buffers {
     size_t struct_size;
-    const void *logits;  /* outer x classes */
-    const void *targets; /* outer x classes, or one label per row without stride */
-    void *loss;          /* outer x classes */
-    void *row_loss;      /* outer */
-    void *gradient;      /* outer x classes */
-    /* One float that multiplies every gradient element (1/n for a mean, the chain rule's
+    const void *logits;  /* outer x classes x inner */
+    const void *targets; /* as the logits, or one label per row; MATCH: `selected` labels */
+    void *loss;          /* as the logits; MATCH: outer x selected x inner */
+    void *row_loss;      /* outer x inner */
+    void *gradient;      /* as the logits */
+    /* One float that multiplies every gradient, Hessian and target gradient (the chain rule's
      * factor); NULL = 1. The error bounds hold for the unmultiplied gradient. */
     const float *upstream;
     /* Scratch of focal_plan_workspace_size() bytes, aligned for double, not shared between
      * simultaneous executions. NULL: focal_plan_execute allocates it for the call. */
     void *workspace;
     size_t workspace_size;
+    void *hessian;         /* as the gradient */
+    void *target_gradient; /* as the targets */
+    /* Optional weights, double if the logits are, else float; finite and >= 0. A weight of 0 gives
+     * exact zeros, whatever the logit. With weights everything is computed in double, so a weight
+     * of 1 may differ from none in the last bits. */
+    const void *row_weight;     /* outer x inner */
+    const void *element_weight; /* outer x classes x inner without gaps (sigmoid only) */
+    const double *normalizer;   /* FOCAL_NORMALIZER_VALUE: the divisor, > 0 */
 } focal_buffers;
 
 static inline void focal_buffers_init(focal_buffers *buffers) {
@@ -254,13 +406,21 @@ static inline void focal_buffers_init(focal_buffers *buffers) {
 /* What an execution adds up. Zeros for an empty input. */
 typedef struct focal_sums {
     size_t struct_size;
-    double loss;  /* sum of all losses; 0 unless FOCAL_OUTPUT_SUM was asked for */
-    int64_t rows; /* rows counted */
-    int64_t
-        positives; /* labels: rows with a positive class; 0/1 targets: their ones; dense: 0 */
+    double loss;  /* sum of all losses over the normalizer; 0 unless FOCAL_OUTPUT_SUM */
+    int64_t rows; /* rows that are not ignored */
+    /* Labels: rows with a positive class (softmax: all rows, with FOCAL_ALPHA_BACKGROUND those of
+     * other classes); 0/1 targets: their ones; dense targets: those above 0, counted only for
+     * FOCAL_NORMALIZER_POSITIVES, else 0. */
+    int64_t positives;
+    int64_t ignored; /* rows labelled `ignore` */
+    /* Of the rows that are not ignored, the sum of row weights (softmax with labels: times the
+     * label's class weight); sigmoid with element or class weights: of every logit's whole
+     * weight. Without weights, rows. */
+    double weight;
+    double normalizer; /* what loss and gradient were divided by */
 } focal_sums;
 #define FOCAL_SUMS_INIT                                                                        \
-    { sizeof(focal_sums), 0.0, 0, 0 }
+    { sizeof(focal_sums), 0.0, 0, 0, 0, 0.0, 1.0 }
 
 /* The caller's parallel loop. `run` calls task(argument, i) exactly once for each i in
  * [0, tasks), in any order, on any threads, and returns when all are done and their writes are
@@ -283,7 +443,8 @@ FOCAL_API focal_status focal_plan_execute(const focal_plan *plan, const focal_bu
 /* The same in pieces, for callers with their own scheduler. Tasks are numbered from 0 and are
  * independent: run every one exactly once, in any order and grouping, then finish once, after
  * all of them. A workspace must be passed, the same to all calls. A range that fails has
- * written nothing. focal_plan_execute is made of these. */
+ * written nothing. Normalizers that need counts of all rows (positives, weight, and rows if some
+ * may be ignored) are refused: count yourself and use FOCAL_NORMALIZER_VALUE. */
 FOCAL_API size_t focal_plan_tasks(const focal_plan *plan);
 FOCAL_API size_t focal_plan_workspace_size(const focal_plan *plan);
 FOCAL_API focal_status focal_plan_execute_range(const focal_plan *plan,
@@ -292,11 +453,35 @@ FOCAL_API focal_status focal_plan_execute_range(const focal_plan *plan,
 FOCAL_API focal_status focal_plan_finish(const focal_plan *plan, const focal_buffers *buffers,
                                          focal_sums *sums, focal_error *error);
 
+/* Several executions as one, for the levels of a feature pyramid: every check comes before the
+ * first write, normalizers count over all levels (all plans must have the same one), and `sums`
+ * are those of all, added in the order of the levels. `buffers` holds `levels` structs of one
+ * struct_size. */
+FOCAL_API focal_status focal_plans_execute(const focal_plan *const *plans,
+                                           const focal_buffers *buffers, size_t levels,
+                                           const focal_parallel *parallel, focal_sums *sums,
+                                           focal_error *error);
+
+/* ---- Helpers ----------------------------------------------------------------------------- */
+
+/* alpha[c] from how often each class occurs, scaled so that the mean over classes is 1/2: in
+ * proportion to 1 / counts[c], or to (1 - beta) / (1 - beta^counts[c]) (effective number of
+ * samples, Cui et al. 2019; beta in [0, 1)). Counts are >= 1, finite; results are cut to 1. */
+FOCAL_API focal_status focal_alpha_inverse_frequency(const double *counts, int64_t classes,
+                                                     double *alpha, focal_error *error);
+FOCAL_API focal_status focal_alpha_effective_number(const double *counts, int64_t classes,
+                                                    double beta, double *alpha,
+                                                    focal_error *error);
+
+/* -log((1 - prior) / prior), the bias with which a last layer begins at p = prior (paper,
+ * section 4.1: 0.01). NaN unless 0 < prior < 1. */
+FOCAL_API double focal_prior_bias(double prior);
+
 /* ---- Machine ----------------------------------------------------------------------------- */
 
-/* Lowers the choice of ISA rows for plans created later that pin none, as the environment variable FOCAL_ISA
- * does: rows better than `isa` are not chosen. Only before the first plan of the process
- * (FOCAL_E_LATE). It can never enable what the CPU lacks. Thread-safe. */
+/* Lowers the choice of ISA rows for plans created later that pin none, as the environment
+ * variable FOCAL_ISA does: rows better than `isa` are not chosen. Only before the first plan of
+ * the process (FOCAL_E_LATE). It can never enable what the CPU lacks. Thread-safe. */
 FOCAL_API focal_status focal_set_isa_cap(const char *isa, focal_error *error);
 
 /* The ISA rows known to this version, best first: index 0 ... focal_isa_count() - 1. */

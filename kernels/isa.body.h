@@ -1,5 +1,5 @@
 /* Instantiates every contract of kernels.def for the vocabulary included before, once per
- * unroll, and makes the table that is the object's only exported symbol. Needs FOCAL_ISA. */
+ * unroll, and of forms.def once, and makes the table that is the object's only exported symbol. Needs FOCAL_ISA. */
 #ifndef FOCAL_ISA
 #error "define FOCAL_ISA as the row's name of isas.def before including isa.body.h"
 #endif
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "kernel.h"
+#include "form.h"
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "the kernels need IEEE arithmetic: leave fast-math out of the compiler's flags"
@@ -25,6 +25,12 @@
 #include "sigmoid_accurate.body.h"
 
 #include "softmax_accurate.body.h"
+
+#include "elementary_f64.h"
+
+#include "sigmoid_form.body.h"
+
+#include "softmax_form.body.h"
 
 #define JOIN_NAME(contract, isa, unroll)   contract##__##isa##_u##unroll
 #define KERNEL_NAME(contract, isa, unroll) JOIN_NAME(contract, isa, unroll)
@@ -61,10 +67,27 @@ static const focal_kernel kernels[] = {
 #undef FOCAL_KERNEL
 #undef KERNEL_ROW
 
+#define FOCAL_FORM_KERNEL(contract, body, op, tier)                                            \
+    static void KERNEL_NAME(contract, FOCAL_ISA, 16)(focal_form_span * span) {                 \
+        body##_form(span, KERNEL_##tier);                                                      \
+    }
+#include "forms.def"
+#undef FOCAL_FORM_KERNEL
+
+#define FOCAL_FORM_KERNEL(contract, body, op, tier)                                            \
+    {KERNEL_TEXT(KERNEL_NAME(contract, FOCAL_ISA, 16)), KERNEL_##op, KERNEL_##tier,            \
+     KERNEL_NAME(contract, FOCAL_ISA, 16)},
+static const focal_form_kernel form_kernels[] = {
+#include "forms.def"
+};
+#undef FOCAL_FORM_KERNEL
+
 #define TABLE_JOIN(isa) focal_kernels_##isa
 #define TABLE_NAME(isa) TABLE_JOIN(isa)
 const focal_kernel_table TABLE_NAME(FOCAL_ISA) = {
     .isa = KERNEL_TEXT(FOCAL_ISA),
     .count = sizeof kernels / sizeof kernels[0],
     .kernels = kernels,
+    .form_count = sizeof form_kernels / sizeof form_kernels[0],
+    .forms = form_kernels,
 };

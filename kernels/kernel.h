@@ -61,11 +61,15 @@ typedef struct focal_kernel {
     focal_kernel_function *function;
 } focal_kernel;
 
+struct focal_form_kernel; /* form.h */
+
 /* All kernels of one ISA row: the one symbol that its object exports. */
 typedef struct focal_kernel_table {
     const char *isa;
     size_t count;
     const focal_kernel *kernels;
+    size_t form_count;
+    const struct focal_form_kernel *forms;
 } focal_kernel_table;
 
 #define FOCAL_ISA_ROW(isa, needs) extern const focal_kernel_table focal_kernels_##isa;

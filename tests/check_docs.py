@@ -151,7 +151,8 @@ def public_names() -> set[str]:
         names |= set(re.findall(r"typedef (?:struct|enum) (focal_\w+)", text))
         names |= set(re.findall(r"^\s*(?:X\()?(FOCAL_\w+)(?:,| =)", text, re.MULTILINE))
         names |= set(re.findall(r"^#\s*define (FOCAL_\w+)", text, re.MULTILINE))
-    internal = {"FOCAL_H", "FOCAL_OPENMP_H", "FOCAL_API", "FOCAL_STATUS_ENUM", "FOCAL_TIER_ENUM"}
+    internal = {"FOCAL_H", "FOCAL_OPENMP_H", "FOCAL_API"}
+    internal |= {f"FOCAL_{name}_ENUM" for name in ("STATUS", "TIER", "DTYPE", "FORM", "NORMALIZER")}
     internal.add("focal_openmp_run")
     return names - internal
 

@@ -19,6 +19,7 @@ __m256 focal_opaque_ps256(__m256 a, __m256 b, __m256 c);
 __m256d focal_opaque_pd256(__m256d a, __m256d b, __m256d c);
 #define _mm256_fmadd_ps(a, b, c) focal_opaque_ps256(a, b, c)
 #define _mm256_fmadd_pd(a, b, c) focal_opaque_pd256(a, b, c)
+#define _mm256_fmsub_pd(a, b, c) focal_opaque_pd256(a, b, c)
 #endif
 
 #ifdef __AVX512F__
@@ -26,6 +27,7 @@ __m512 focal_opaque_ps512(__m512 a, __m512 b, __m512 c);
 __m512d focal_opaque_pd512(__m512d a, __m512d b, __m512d c);
 #define _mm512_fmadd_ps(a, b, c) focal_opaque_ps512(a, b, c)
 #define _mm512_fmadd_pd(a, b, c) focal_opaque_pd512(a, b, c)
+#define _mm512_fmsub_pd(a, b, c) focal_opaque_pd512(a, b, c)
 #endif
 
 #ifdef __ARM_NEON
@@ -34,6 +36,7 @@ float32x4_t focal_opaque_f32(float32x4_t a, float32x4_t b, float32x4_t c);
 float64x2_t focal_opaque_f64(float64x2_t a, float64x2_t b, float64x2_t c);
 #define vfmaq_f32(a, b, c) focal_opaque_f32(a, b, c)
 #define vfmaq_f64(a, b, c) focal_opaque_f64(a, b, c)
+#define vfmsq_f64(a, b, c) focal_opaque_f64(a, b, c)
 #endif
 
 #endif

@@ -1,5 +1,7 @@
 /* The buffers, sums and ranges of an execution: every rule of focal.h about them is broken once;
  * a refusal names the field and writes nothing, and what is not asked for is not looked at. */
+#include <stddef.h>
+
 #include "fixture.h"
 
 /* Executes `call` on a fresh plan and fixture after `change`; both see plan, f, error. */
@@ -68,12 +70,14 @@ static void test_null(void) {
 static void test_struct_size(void) {
     REFUSES(dense(), f.buffers.struct_size = 0, EXECUTE, FOCAL_E_STRUCT, "buffers.struct_size",
             -1);
-    REFUSES(dense(), f.buffers.struct_size -= 8, EXECUTE, FOCAL_E_STRUCT, "buffers.struct_size",
+    REFUSES(dense(), f.buffers.struct_size = offsetof(focal_buffers, hessian) - 8, EXECUTE,
+            FOCAL_E_STRUCT, "buffers.struct_size", -1);
+    REFUSES(dense(), f.buffers.struct_size -= 4, EXECUTE, FOCAL_E_STRUCT, "buffers.struct_size",
             -1);
-    REFUSES(dense(), f.buffers.struct_size += 8, EXECUTE, FOCAL_E_STRUCT, "buffers.struct_size",
-            -1);
+    REFUSES(dense(), f.buffers.struct_size = SIZE_MAX, EXECUTE, FOCAL_E_STRUCT,
+            "buffers.struct_size", -1);
     focal_sums sums = FOCAL_SUMS_INIT;
-    sums.struct_size += 8;
+    sums.struct_size = offsetof(focal_sums, ignored) - 8;
     REFUSES(dense(), , focal_plan_execute(plan, &f.buffers, NULL, &sums, &error),
             FOCAL_E_STRUCT, "sums.struct_size", -1);
     sums.struct_size = 0;
@@ -343,6 +347,50 @@ static void test_bad_binary(void) {
     fixture_free(&f);
 }
 
+/* Structs of other versions: what an older one lacks is zero and not written, what a newer one has
+ * more must be zero. */
+static void test_versions(void) {
+    const focal_problem problem = dense();
+    struct {
+        focal_buffers buffers;
+        uint64_t more[4];
+    } newer;
+    struct {
+        focal_sums sums;
+        uint64_t more[4];
+    } results;
+    fixture f;
+    focal_plan *plan = NULL;
+    focal_error error = FOCAL_ERROR_INIT;
+    fixture_make(&f, &problem, 9);
+    CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
+    CHECK_STATUS(focal_plan_execute(plan, &f.buffers, NULL, &f.sums, NULL), FOCAL_OK);
+
+    memset(&newer, 0, sizeof newer);
+    memset(&results, 0, sizeof results);
+    newer.buffers = f.buffers;
+    newer.buffers.struct_size = sizeof newer;
+    results.sums = (focal_sums)FOCAL_SUMS_INIT;
+    results.sums.struct_size = sizeof results;
+    CHECK_STATUS(focal_plan_execute(plan, &newer.buffers, NULL, &results.sums, NULL), FOCAL_OK);
+    CHECK(results.sums.loss == f.sums.loss && results.sums.struct_size == sizeof results);
+    newer.more[3] = 1;
+    CHECK_ERROR(focal_plan_execute(plan, &newer.buffers, NULL, &results.sums, &error), error,
+                FOCAL_E_STRUCT, "buffers.struct_size", -1);
+
+    memset(&results, 0x5a, sizeof results);
+    focal_buffers older = f.buffers;
+    older.struct_size = offsetof(focal_buffers, hessian);
+    memset((char *)&older + older.struct_size, 0xa5, sizeof older - older.struct_size);
+    results.sums.struct_size = offsetof(focal_sums, ignored);
+    CHECK_STATUS(focal_plan_execute(plan, &older, NULL, &results.sums, NULL), FOCAL_OK);
+    CHECK(results.sums.loss == f.sums.loss && results.sums.rows == problem.outer);
+    for (size_t i = offsetof(focal_sums, ignored); i < sizeof results; i++)
+        CHECK(((const unsigned char *)&results)[i] == 0x5a);
+    focal_plan_destroy(plan);
+    fixture_free(&f);
+}
+
 /* What an output mask does not ask for may be NULL, misaligned, or overlap anything. */
 static void test_unwanted(void) {
     for (uint32_t outputs = 1; outputs <= ALL_OUTPUTS; outputs++) {
@@ -396,12 +444,14 @@ static void test_empty(void) {
                 focal_plan *plan = NULL;
                 focal_buffers nothing;
                 focal_buffers_init(&nothing);
-                focal_sums sums = {sizeof sums, 5.0, 6, 7};
+                focal_sums sums = {
+                    .struct_size = sizeof sums, .loss = 5.0, .rows = 6, .positives = 7};
                 CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
                 CHECK_STATUS(focal_plan_execute(plan, &nothing, &parallel, &sums, NULL),
                              FOCAL_OK);
                 CHECK(sums.loss == 0.0 && sums.rows == 0 && sums.positives == 0);
-                sums = (focal_sums){sizeof sums, 5.0, 6, 7};
+                sums = (focal_sums){
+                    .struct_size = sizeof sums, .loss = 5.0, .rows = 6, .positives = 7};
                 CHECK(focal_plan_tasks(plan) == 0);
                 CHECK_STATUS(focal_plan_execute_range(plan, &nothing, 0, 0, NULL), FOCAL_OK);
                 CHECK_STATUS(focal_plan_execute_range(plan, &nothing, 0, 1, NULL),
@@ -420,6 +470,7 @@ static void test_empty(void) {
 int main(void) {
     test_null();
     test_struct_size();
+    test_versions();
     test_alignment();
     test_overlap();
     test_overlap_details();

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 /* Contracts of the header's text: zero is the default of every choice, the struct_size is first. */
-_Static_assert(FOCAL_OK == 0 && FOCAL_SIGMOID == 0 && FOCAL_F32 == 0 &&
+_Static_assert(FOCAL_OK == 0 && FOCAL_SIGMOID == 0 && FOCAL_DTYPE_DEFAULT == 0 &&
                    FOCAL_TARGET_DENSE == 0 && FOCAL_ALPHA_OFF == 0 && FOCAL_TIER_DEFAULT == 0,
                "zero is the default");
 _Static_assert(offsetof(focal_problem, struct_size) == 0 &&
@@ -25,6 +25,13 @@ static any_function *const declared[] = {
     (any_function *)focal_status_name,
     (any_function *)focal_status_text,
     (any_function *)focal_tier_name,
+    (any_function *)focal_dtype_name,
+    (any_function *)focal_form_name,
+    (any_function *)focal_normalizer_name,
+    (any_function *)focal_plans_execute,
+    (any_function *)focal_alpha_inverse_frequency,
+    (any_function *)focal_alpha_effective_number,
+    (any_function *)focal_prior_bias,
     (any_function *)focal_plan_create,
     (any_function *)focal_plan_destroy,
     (any_function *)focal_plan_describe,

@@ -246,6 +246,8 @@ static long double exact_result(int operation, long double x, long double y) {
     case VEC_vf_sleef_log1p:
     case VEC_vd_sleef_log1p:
         return log1pl(x);
+    case VEC_vd_sleef_expm1:
+        return expm1l(x);
     case VEC_vd_sleef_log:
         return logl(x);
     default:
@@ -261,6 +263,7 @@ static double domain_value(random_source *random, int operation) {
     case VEC_vf_sleef_exp:
         return -unit * 87.0;
     case VEC_vd_sleef_exp:
+    case VEC_vd_sleef_expm1:
         return -unit * 708.0;
     case VEC_vd_sleef_log:
     case VEC_vd_sleef_log1p:

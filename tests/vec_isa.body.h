@@ -34,6 +34,7 @@
 #define BODY_vd_from_3vd(op)          vd_store(out, op(vd_load(a), vd_load(b), vd_load(c)))
 #define BODY_double_from_vd(op)       *(double *)out = op(vd_load(a))
 #define BODY_vdm_from_2vd(op)         MASK_RESULT8(op(vd_load(a), vd_load(b)))
+#define BODY_bool_from_vdm(op)        *(double *)out = op(vdm_lt(vd_load(a), vd_set(0.0))) ? 1.0 : 0.0
 /* Where a < 0: no operation makes a vdm but the comparison. */
 #define BODY_vd_from_vdm_2vd(op)                                                               \
     vd_store(out, op(vdm_lt(vd_load(a), vd_set(0.0)), vd_load(b), vd_load(c)))

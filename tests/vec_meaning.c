@@ -156,13 +156,35 @@ DOUBLES(vd_sub, x - y)
 DOUBLES(vd_mul, x *y)
 DOUBLES(vd_div, x / y)
 DOUBLES(vd_fma, fused ? fma(x, y, z) : x *y + z)
+DOUBLES(vd_residual, fma(x, y, -z))
 DOUBLES(vd_sqrt, sqrt(x))
 DOUBLES(vd_max, x > y ? x : y)
 DOUBLES(vd_min, x < y ? x : y)
+DOUBLES(vd_abs, with_bits64(bits_of64(x) << 1 >> 1))
+DOUBLES(vd_neg, with_bits64(bits_of64(x) ^ UINT64_C(1) << 63))
 DOUBLES(vd_pow2_scale, with_bits64(bits_of64(x) + (bits_of64(y) << 52)))
 DOUBLES(vd_exponent, (double)((int)(bits_of64(x) >> 52) - 1023))
 DOUBLES(vd_mantissa, with_bits64(UINT64_C(1023) << 52 | bits_of64(x) << 12 >> 12))
 DOUBLES(vdm_lt, x < y ? 1.0 : 0.0)
+DOUBLES(vdm_eq, x == y ? 1.0 : 0.0)
+MEANING(vdm_any) {
+    UNUSED;
+    *(double *)out = 0.0;
+    for (size_t i = 0; i < 8; i++)
+        if (((const double *)a)[i] < 0.0)
+            *(double *)out = 1.0;
+}
+static double max_strided_f64(const double *lane, size_t stride) {
+    if (stride == 8)
+        return lane[0];
+    double left = max_strided_f64(lane, 2 * stride);
+    double right = max_strided_f64(lane + stride, 2 * stride);
+    return left > right ? left : right;
+}
+MEANING(vd_max_lanes) {
+    UNUSED;
+    *(double *)out = max_strided_f64(a, 1);
+}
 DOUBLES(vd_select, x < 0.0 ? y : z)
 
 #define SLEEF_OF(function)                                                                     \
@@ -171,6 +193,7 @@ FLOATS(vf_sleef_exp, SLEEF_OF(expf1_u10)(x))
 FLOATS(vf_sleef_log1p, SLEEF_OF(log1pf1_u10)(x))
 FLOATS(vf_sleef_pow, SLEEF_OF(powf1_u10)(x, y))
 DOUBLES(vd_sleef_exp, SLEEF_OF(expd1_u10)(x))
+DOUBLES(vd_sleef_expm1, SLEEF_OF(expm1d1_u10)(x))
 DOUBLES(vd_sleef_log, SLEEF_OF(logd1_u10)(x))
 DOUBLES(vd_sleef_log1p, SLEEF_OF(log1pd1_u10)(x))
 DOUBLES(vd_sleef_pow, SLEEF_OF(powd1_u10)(x, y))

@@ -33,6 +33,7 @@ static const vec_signature vd_from_2vd = {'D', 'D', 'D', '-', BY_VALUE};
 static const vec_signature vd_from_3vd = {'D', 'D', 'D', 'D', BY_VALUE};
 static const vec_signature double_from_vd = {'d', 'D', '-', '-', BY_VALUE};
 static const vec_signature vdm_from_2vd = {'D', 'D', 'D', '-', BY_VALUE};
+static const vec_signature bool_from_vdm = {'d', 'D', '-', '-', BY_VALUE};
 static const vec_signature vd_from_vdm_2vd = {'D', 'D', 'D', 'D', BY_VALUE};
 
 const vec_operation vec_operations[VEC_COUNT] = {

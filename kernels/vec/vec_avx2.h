@@ -199,6 +199,9 @@ FOCAL_INLINE vd vd_div(vd a, vd b) {
 FOCAL_INLINE vd vd_fma(vd a, vd b, vd c) {
     return (vd){_mm256_fmadd_pd(a.low, b.low, c.low), _mm256_fmadd_pd(a.high, b.high, c.high)};
 }
+FOCAL_INLINE vd vd_residual(vd a, vd b, vd c) {
+    return (vd){_mm256_fmsub_pd(a.low, b.low, c.low), _mm256_fmsub_pd(a.high, b.high, c.high)};
+}
 FOCAL_INLINE vd vd_sqrt(vd a) {
     return (vd){_mm256_sqrt_pd(a.low), _mm256_sqrt_pd(a.high)};
 }
@@ -207,6 +210,14 @@ FOCAL_INLINE vd vd_min(vd a, vd b) {
 }
 FOCAL_INLINE vd vd_max(vd a, vd b) {
     return (vd){_mm256_max_pd(a.low, b.low), _mm256_max_pd(a.high, b.high)};
+}
+FOCAL_INLINE vd vd_abs(vd a) {
+    __m256d sign = _mm256_set1_pd(-0.0);
+    return (vd){_mm256_andnot_pd(sign, a.low), _mm256_andnot_pd(sign, a.high)};
+}
+FOCAL_INLINE vd vd_neg(vd a) {
+    __m256d sign = _mm256_set1_pd(-0.0);
+    return (vd){_mm256_xor_pd(sign, a.low), _mm256_xor_pd(sign, a.high)};
 }
 FOCAL_INLINE __m256d avx2_pow2_scale64(__m256d a, __m256d magic) {
     __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(magic), 52);
@@ -236,9 +247,21 @@ FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     return (vdm){_mm256_cmp_pd(a.low, b.low, _CMP_LT_OQ),
                  _mm256_cmp_pd(a.high, b.high, _CMP_LT_OQ)};
 }
+FOCAL_INLINE vdm vdm_eq(vd a, vd b) {
+    return (vdm){_mm256_cmp_pd(a.low, b.low, _CMP_EQ_OQ),
+                 _mm256_cmp_pd(a.high, b.high, _CMP_EQ_OQ)};
+}
+FOCAL_INLINE bool vdm_any(vdm m) {
+    return _mm256_movemask_pd(_mm256_or_pd(m.low, m.high)) != 0;
+}
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     return (vd){_mm256_blendv_pd(b.low, a.low, m.low),
                 _mm256_blendv_pd(b.high, a.high, m.high)};
+}
+FOCAL_INLINE double vd_max_lanes(vd a) {
+    __m256d four = _mm256_max_pd(a.low, a.high);
+    __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
 }
 FOCAL_INLINE double vd_sum_lanes(vd a) {
     __m256d four = _mm256_add_pd(a.low, a.high);
@@ -258,6 +281,9 @@ FOCAL_INLINE vf vf_sleef_pow(vf a, vf b) {
 }
 FOCAL_INLINE vd vd_sleef_exp(vd a) {
     return (vd){FOCAL_SLEEF(expd4_u10avx2)(a.low), FOCAL_SLEEF(expd4_u10avx2)(a.high)};
+}
+FOCAL_INLINE vd vd_sleef_expm1(vd a) {
+    return (vd){FOCAL_SLEEF(expm1d4_u10avx2)(a.low), FOCAL_SLEEF(expm1d4_u10avx2)(a.high)};
 }
 FOCAL_INLINE vd vd_sleef_log(vd a) {
     return (vd){FOCAL_SLEEF(logd4_u10avx2)(a.low), FOCAL_SLEEF(logd4_u10avx2)(a.high)};

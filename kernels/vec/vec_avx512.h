@@ -160,6 +160,9 @@ FOCAL_INLINE vd vd_div(vd a, vd b) {
 FOCAL_INLINE vd vd_fma(vd a, vd b, vd c) {
     return (vd){_mm512_fmadd_pd(a.all, b.all, c.all)};
 }
+FOCAL_INLINE vd vd_residual(vd a, vd b, vd c) {
+    return (vd){_mm512_fmsub_pd(a.all, b.all, c.all)};
+}
 FOCAL_INLINE vd vd_sqrt(vd a) {
     return (vd){_mm512_sqrt_pd(a.all)};
 }
@@ -168,6 +171,12 @@ FOCAL_INLINE vd vd_min(vd a, vd b) {
 }
 FOCAL_INLINE vd vd_max(vd a, vd b) {
     return (vd){_mm512_max_pd(a.all, b.all)};
+}
+FOCAL_INLINE vd vd_abs(vd a) {
+    return (vd){_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.all)};
+}
+FOCAL_INLINE vd vd_neg(vd a) {
+    return (vd){_mm512_xor_pd(_mm512_set1_pd(-0.0), a.all)};
 }
 FOCAL_INLINE vd vd_pow2_scale(vd a, vd magic) {
     __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(magic.all), 52);
@@ -186,8 +195,20 @@ FOCAL_INLINE vd vd_mantissa(vd a) {
 FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     return (vdm){_mm512_cmp_pd_mask(a.all, b.all, _CMP_LT_OQ)};
 }
+FOCAL_INLINE vdm vdm_eq(vd a, vd b) {
+    return (vdm){_mm512_cmp_pd_mask(a.all, b.all, _CMP_EQ_OQ)};
+}
+FOCAL_INLINE bool vdm_any(vdm m) {
+    return m.all != 0;
+}
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     return (vd){_mm512_mask_blend_pd(m.all, b.all, a.all)};
+}
+FOCAL_INLINE double vd_max_lanes(vd a) {
+    __m256d four =
+        _mm256_max_pd(_mm512_castpd512_pd256(a.all), _mm512_extractf64x4_pd(a.all, 1));
+    __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
 }
 FOCAL_INLINE double vd_sum_lanes(vd a) {
     __m256d four =
@@ -207,6 +228,9 @@ FOCAL_INLINE vf vf_sleef_pow(vf a, vf b) {
 }
 FOCAL_INLINE vd vd_sleef_exp(vd a) {
     return (vd){FOCAL_SLEEF(expd8_u10avx512f)(a.all)};
+}
+FOCAL_INLINE vd vd_sleef_expm1(vd a) {
+    return (vd){FOCAL_SLEEF(expm1d8_u10avx512f)(a.all)};
 }
 FOCAL_INLINE vd vd_sleef_log(vd a) {
     return (vd){FOCAL_SLEEF(logd8_u10avx512f)(a.all)};

@@ -238,6 +238,12 @@ FOCAL_INLINE vd vd_fma(vd a, vd b, vd c) {
     return EACH(vd, F);
 #undef F
 }
+/* The instruction subtracts the product; the exact negation makes it the other way round. */
+FOCAL_INLINE vd vd_residual(vd a, vd b, vd c) {
+#define F(i) vnegq_f64(vfmsq_f64(c.part[i], a.part[i], b.part[i]))
+    return EACH(vd, F);
+#undef F
+}
 FOCAL_INLINE vd vd_sqrt(vd a) {
 #define F(i) vsqrtq_f64(a.part[i])
     return EACH(vd, F);
@@ -250,6 +256,16 @@ FOCAL_INLINE vd vd_min(vd a, vd b) {
 }
 FOCAL_INLINE vd vd_max(vd a, vd b) {
 #define F(i) vbslq_f64(vcgtq_f64(a.part[i], b.part[i]), a.part[i], b.part[i])
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_abs(vd a) {
+#define F(i) vabsq_f64(a.part[i])
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_neg(vd a) {
+#define F(i) vnegq_f64(a.part[i])
     return EACH(vd, F);
 #undef F
 }
@@ -284,10 +300,29 @@ FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     return EACH(vdm, F);
 #undef F
 }
+FOCAL_INLINE vdm vdm_eq(vd a, vd b) {
+#define F(i) vceqq_f64(a.part[i], b.part[i])
+    return EACH(vdm, F);
+#undef F
+}
+FOCAL_INLINE bool vdm_any(vdm m) {
+    uint64x2_t two =
+        vorrq_u64(vorrq_u64(m.part[0], m.part[1]), vorrq_u64(m.part[2], m.part[3]));
+    return (vgetq_lane_u64(two, 0) | vgetq_lane_u64(two, 1)) != 0;
+}
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
 #define F(i) vbslq_f64(m.part[i], a.part[i], b.part[i])
     return EACH(vd, F);
 #undef F
+}
+/* In the order of the other rows, though only the sign of a zero could tell. */
+FOCAL_INLINE double vd_max_lanes(vd a) {
+#define MAX(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
+    float64x2_t low = MAX(a.part[0], a.part[2]), high = MAX(a.part[1], a.part[3]);
+    float64x2_t two = MAX(low, high);
+#undef MAX
+    double first = vgetq_lane_f64(two, 0), second = vgetq_lane_f64(two, 1);
+    return first > second ? first : second;
 }
 /* Lanes 0-3 and 4-7 first, as everywhere. */
 FOCAL_INLINE double vd_sum_lanes(vd a) {
@@ -314,6 +349,11 @@ FOCAL_INLINE vf vf_sleef_pow(vf a, vf b) {
 }
 FOCAL_INLINE vd vd_sleef_exp(vd a) {
 #define F(i) FOCAL_SLEEF(expd2_u10advsimd)(a.part[i])
+    return EACH(vd, F);
+#undef F
+}
+FOCAL_INLINE vd vd_sleef_expm1(vd a) {
+#define F(i) FOCAL_SLEEF(expm1d2_u10advsimd)(a.part[i])
     return EACH(vd, F);
 #undef F
 }

@@ -198,6 +198,10 @@ FOCAL_INLINE vd vd_div(vd a, vd b) {
 FOCAL_INLINE vd vd_fma(vd a, vd b, vd c) {
     EACH(r, vd, 8, scalar_fma64(a.lane[i], b.lane[i], c.lane[i]));
 }
+/* The function of the C library fuses without the instruction, too, slowly. */
+FOCAL_INLINE vd vd_residual(vd a, vd b, vd c) {
+    EACH(r, vd, 8, fma(a.lane[i], b.lane[i], -c.lane[i]));
+}
 FOCAL_INLINE vd vd_sqrt(vd a) {
     EACH(r, vd, 8, sqrt(a.lane[i]));
 }
@@ -206,6 +210,12 @@ FOCAL_INLINE vd vd_min(vd a, vd b) {
 }
 FOCAL_INLINE vd vd_max(vd a, vd b) {
     EACH(r, vd, 8, a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]);
+}
+FOCAL_INLINE vd vd_abs(vd a) {
+    EACH(r, vd, 8, fabs(a.lane[i]));
+}
+FOCAL_INLINE vd vd_neg(vd a) {
+    EACH(r, vd, 8, -a.lane[i]);
 }
 FOCAL_INLINE uint64_t scalar_bits64(double a) {
     uint64_t bits;
@@ -232,8 +242,23 @@ FOCAL_INLINE vd vd_mantissa(vd a) {
 FOCAL_INLINE vdm vdm_lt(vd a, vd b) {
     EACH(r, vdm, 8, a.lane[i] < b.lane[i]);
 }
+FOCAL_INLINE vdm vdm_eq(vd a, vd b) {
+    EACH(r, vdm, 8, a.lane[i] == b.lane[i]);
+}
+FOCAL_INLINE bool vdm_any(vdm m) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < 8; i++)
+        any |= m.lane[i];
+    return any;
+}
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     EACH(r, vd, 8, m.lane[i] ? a.lane[i] : b.lane[i]);
+}
+FOCAL_INLINE double vd_max_lanes(vd a) {
+    for (size_t half = 4; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            a.lane[i] = a.lane[i] > a.lane[i + half] ? a.lane[i] : a.lane[i + half];
+    return a.lane[0];
 }
 FOCAL_INLINE double vd_sum_lanes(vd a) {
     for (size_t half = 4; half > 0; half /= 2)
@@ -253,6 +278,9 @@ FOCAL_INLINE vf vf_sleef_pow(vf a, vf b) {
 }
 FOCAL_INLINE vd vd_sleef_exp(vd a) {
     EACH(r, vd, 8, SCALAR_SLEEF(expd1_u10)(a.lane[i]));
+}
+FOCAL_INLINE vd vd_sleef_expm1(vd a) {
+    EACH(r, vd, 8, SCALAR_SLEEF(expm1d1_u10)(a.lane[i]));
 }
 FOCAL_INLINE vd vd_sleef_log(vd a) {
     EACH(r, vd, 8, SCALAR_SLEEF(logd1_u10)(a.lane[i]));

@@ -17,8 +17,12 @@ import numpy as np
 from harness import FAILED, TIERS, USAGE, CommandTest, strict_json
 
 EVAL_OPTIONS = (
-    *("logits", "targets", "activation", "gamma", "alpha", "reduction", "loss", "grad"),
-    *("background", "tier", "isa", "threads", "repeat", "json", "help"),
+    *("logits", "targets", "bf16", "class-axis", "activation", "form", "gamma", "gamma-negative"),
+    *("class-gamma", "alpha", "class-alpha", "margin", "beta", "poly", "smoothing", "smoothing-mode"),
+    *("background", "ignore", "class-weight", "row-weight", "element-weight", "tier", "reduction"),
+    *("normalizer", "normalizer-value", "normalizer-floor", "normalizer-add", "loss", "row-loss"),
+    *("grad", "hessian", "hessian-mode", "hessian-floor", "target-grad", "output-dtype", "isa"),
+    *("threads", "repeat", "json", "help"),
 )
 
 
@@ -54,7 +58,7 @@ class Help(CommandTest):
         self.assertIn("usage: focal eval", self.focal("eval", "--gamma", "2", "--help"))
 
     def test_eval_lists_every_option(self) -> None:
-        listed = re.findall(r"(?m)^  --([a-z]+)", self.focal("eval", "--help"))
+        listed = re.findall(r"(?m)^  --([a-z0-9-]+)", self.focal("eval", "--help"))
         self.assertEqual(tuple(listed), EVAL_OPTIONS)
 
     def test_every_option_is_documented(self) -> None:
@@ -189,7 +193,7 @@ class Usage(CommandTest):
     def test_combinations(self) -> None:
         self.eval_refused("--reduction none needs --loss FILE.npy", "--reduction", "none")
         softmax = "--activation", "softmax", "--background", "1"
-        self.eval_refused("--background is for sigmoid: in softmax the background", *softmax)
+        self.eval_refused("--background with softmax names the class that has 1 - alpha", *softmax)
         dense = "eval", "--logits", self.eval[2], "--targets", self.eval[2], "--background", "1"
         message = f"--background is for integer labels, one per row; --targets {self.eval[2]} has"
         self.refused(USAGE, message, *dense)

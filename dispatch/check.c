@@ -1,0 +1,135 @@
+/* What executions look through before they write: labels, 0/1 targets, weights. */
+#include <float.h>
+
+#include "status.h"
+#include "targets.h"
+
+bool focal_targets_need_check(const focal_call *call) {
+    return call->plan->problem.target_kind != FOCAL_TARGET_DENSE || call->weighted;
+}
+
+/* The first of `count` labels from `start` that means nothing, else -1. */
+static int64_t find_bad_label(const focal_call *call, size_t start, size_t count) {
+    const focal_problem *problem = &call->plan->problem;
+    for (size_t i = start; i < start + count; i++) {
+        int64_t label = focal_label_at(problem->target_kind, call->buffers.targets, i);
+        if ((label < 0 || label >= problem->classes) &&
+            !focal_label_is_background(problem, label) &&
+            !focal_label_is_ignored(problem, label))
+            return (int64_t)i;
+    }
+    return -1;
+}
+
+/* The first of `count` bytes that is neither 0 nor 1, else -1. */
+static int64_t find_bad_byte(const uint8_t *targets, size_t count) {
+    uint8_t all = 0;
+    for (size_t i = 0; i < count; i++)
+        all |= targets[i];
+    for (size_t i = 0; all > 1 && i < count; i++)
+        if (targets[i] > 1)
+            return (int64_t)i;
+    return -1;
+}
+
+static int64_t find_bad_weight(size_t size, const void *weights, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        double weight = size == sizeof(double) ? ((const double *)weights)[i]
+                                               : (double)((const float *)weights)[i];
+        if (!(weight >= 0.0 && weight <= (size == sizeof(double) ? DBL_MAX : (double)FLT_MAX)))
+            return (int64_t)i;
+    }
+    return -1;
+}
+
+/* Where element number `index` of the tile, row by row, lies in its array. */
+static int64_t index_in_array(const focal_tile *tile, const focal_layout *layout,
+                              int64_t index) {
+    return (int64_t)focal_layout_place(layout, tile->row + (size_t)index / tile->width,
+                                       tile->column + (size_t)index % tile->width);
+}
+
+static int64_t find_bad_binary(const focal_call *call, const focal_tile *tile) {
+    const focal_layout *layout = &call->plan->targets;
+    uint8_t scratch[FOCAL_BLOCK];
+    const uint8_t *targets = focal_gather(tile, layout, call->buffers.targets, 1, scratch);
+    int64_t bad = find_bad_byte(targets, tile->rows * tile->width);
+    return bad < 0 ? bad : index_in_array(tile, layout, bad);
+}
+
+static int64_t find_bad_element_weight(const focal_call *call, const focal_tile *tile) {
+    const focal_layout *layout = &call->plan->element_weight;
+    double scratch[FOCAL_BLOCK]; /* or as many floats */
+    size_t size = call->plan->weight_size;
+    const void *weights =
+        focal_gather(tile, layout, call->buffers.element_weight, size, scratch);
+    int64_t bad = find_bad_weight(size, weights, tile->rows * tile->width);
+    return bad < 0 ? bad : index_in_array(tile, layout, bad);
+}
+
+focal_bad focal_block_find_bad(const focal_call *call, size_t block) {
+    const focal_plan *plan = call->plan;
+    const focal_problem *problem = &plan->problem;
+    const focal_buffers *buffers = &call->buffers;
+    focal_tile tile = focal_block_tile(plan, block);
+    int64_t bad = -1;
+    if (problem->form == FOCAL_FORM_MATCH)
+        bad = find_bad_label(call, 0, plan->columns);
+    else if (focal_target_is_label(problem->target_kind))
+        bad = find_bad_label(call, tile.row, tile.rows);
+    else if (problem->target_kind == FOCAL_TARGET_BINARY_U8)
+        bad = find_bad_binary(call, &tile);
+    if (bad >= 0)
+        return (focal_bad){BAD_TARGET, bad};
+    if (buffers->row_weight) {
+        bad = find_bad_weight(plan->weight_size,
+                              (const char *)buffers->row_weight + tile.row * plan->weight_size,
+                              tile.rows);
+        if (bad >= 0)
+            return (focal_bad){BAD_ROW_WEIGHT, bad + (int64_t)tile.row};
+    }
+    if (buffers->element_weight) {
+        bad = find_bad_element_weight(call, &tile);
+        if (bad >= 0)
+            return (focal_bad){BAD_ELEMENT_WEIGHT, bad};
+    }
+    return (focal_bad){BAD_NONE, -1};
+}
+
+static focal_status fail_label(const focal_call *call, int64_t index, focal_error *error) {
+    const focal_problem *problem = &call->plan->problem;
+    bool background = problem->label_flags & FOCAL_LABEL_BACKGROUND;
+    bool ignore = problem->label_flags & FOCAL_LABEL_IGNORE;
+    return focal_fail(
+        error, FOCAL_E_LABEL, "targets", index,
+        "label %lld of row %lld is outside [0, %lld)%s%s",
+        (long long)focal_label_at(problem->target_kind, call->buffers.targets, (size_t)index),
+        (long long)index, (long long)problem->classes,
+        background ? " and not the background" : "",
+        ignore ? " and not the ignored value" : "");
+}
+
+focal_status focal_bad_fail(const focal_call *call, focal_bad bad, focal_error *error) {
+    long long index = bad.index;
+    bool wide = call->plan->weight_size == sizeof(double);
+    switch (bad.kind) {
+    case BAD_TARGET:
+        if (call->plan->problem.target_kind != FOCAL_TARGET_BINARY_U8)
+            return fail_label(call, bad.index, error);
+        return focal_fail(error, FOCAL_E_TARGET, "targets", bad.index,
+                          "element %lld is %u, neither 0 nor 1", index,
+                          ((const uint8_t *)call->buffers.targets)[index]);
+    case BAD_ROW_WEIGHT:
+    case BAD_ELEMENT_WEIGHT: {
+        bool rows = bad.kind == BAD_ROW_WEIGHT;
+        const void *weights = rows ? call->buffers.row_weight : call->buffers.element_weight;
+        return focal_fail(error, FOCAL_E_VALUE, rows ? "row_weight" : "element_weight",
+                          bad.index, "element %lld is %g, not a finite number >= 0", index,
+                          wide ? ((const double *)weights)[index]
+                               : (double)((const float *)weights)[index]);
+    }
+    case BAD_NONE:
+        break;
+    }
+    return FOCAL_OK;
+}

@@ -1,0 +1,152 @@
+/* The conversions between storage types: all 2^16 values of the 16-bit types, and rounding against
+ * long double around every one of them, at the ends of the range, and at a sweep of floats. */
+#include <math.h>
+
+#include "check.h"
+#include "convert.h"
+
+/* A 16-bit type as the standard describes it. */
+typedef struct format {
+    focal_dtype dtype;
+    int fraction_bits, least_exponent; /* of the least normal number */
+    int most_exponent;
+} format;
+
+static const format formats[] = {{FOCAL_F16, 10, -14, 15}, {FOCAL_BF16, 7, -126, 127}};
+
+static long double value_of(const format *f, uint32_t bits) {
+    const int fraction = (int)(bits & ((1U << f->fraction_bits) - 1));
+    const int exponent = (int)(bits >> f->fraction_bits) & (f->dtype == FOCAL_F16 ? 31 : 255);
+    const long double sign = bits & 0x8000 ? -1.0L : 1.0L;
+    if (exponent == (f->dtype == FOCAL_F16 ? 31 : 255))
+        return fraction ? (long double)NAN : sign * HUGE_VALL;
+    if (exponent == 0)
+        return sign * ldexpl(fraction, f->least_exponent - f->fraction_bits);
+    return sign * ldexpl(fraction + (1 << f->fraction_bits),
+                         f->least_exponent + exponent - 1 - f->fraction_bits);
+}
+
+/* The nearest value of the type, ties to even: the quotient by its spacing, rounded. */
+static long double nearest(const format *f, long double x) {
+    int exponent;
+    if (x == 0 || !isfinite(x))
+        return x;
+    frexpl(x, &exponent);
+    exponent = exponent - 1 < f->least_exponent ? f->least_exponent : exponent - 1;
+    const long double spacing = ldexpl(1.0L, exponent - f->fraction_bits);
+    const long double rounded = rintl(x / spacing) * spacing;
+    const long double limit = ldexpl(1.0L, f->most_exponent + 1);
+    return fabsl(rounded) >= limit ? copysignl(HUGE_VALL, x) : rounded;
+}
+
+static int same(long double a, long double b) {
+    return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b));
+}
+
+static void test_loads(const format *f) {
+    unsigned wrong = 0;
+    for (uint32_t bits = 0; bits <= 0xffff; bits++) {
+        const uint16_t stored = (uint16_t)bits;
+        float narrow = 5.0F;
+        double wide = 5.0;
+        focal_load_f32(f->dtype, &stored, &narrow, 1);
+        focal_load_f64(f->dtype, &stored, &wide, 1);
+        const long double exact = value_of(f, bits);
+        wrong += !same((long double)narrow, exact) || !same((long double)wide, exact);
+    }
+    CHECK_CASE(wrong == 0, "%s: %u of 65536", focal_dtype_name(f->dtype), wrong);
+}
+
+static unsigned misrounded(const format *f, double x) {
+    uint16_t from_double = 0x5555, from_float = 0x5555;
+    const float narrow = (float)x;
+    focal_store_f64(f->dtype, &x, &from_double, 1);
+    focal_store_f32(f->dtype, &narrow, &from_float, 1);
+    const int bad = !same(value_of(f, from_double), nearest(f, (long double)x)) +
+                    !same(value_of(f, from_float), nearest(f, (long double)narrow));
+    return (unsigned)bad;
+}
+
+/* Every value, the middle to the next one, and their neighbours in float and double. */
+static void test_stores(const format *f) {
+    unsigned wrong = 0;
+    for (uint32_t bits = 0; bits <= 0xffff; bits++) {
+        const double x = (double)value_of(f, bits);
+        uint16_t back = 0x5555;
+        focal_store_f64(f->dtype, &x, &back, 1);
+        if (isnan(x)) {
+            wrong += !isnan(value_of(f, back)) || misrounded(f, x) != 0;
+            continue;
+        }
+        wrong += back != bits;
+        const double next = (double)value_of(f, bits + 1 > 0xffff ? bits : bits + 1);
+        const double middle =
+            isfinite(x) && isfinite(next)
+                ? x / 2 + next / 2
+                : copysign(ldexp(2.0 - ldexp(1.0, -1 - f->fraction_bits), f->most_exponent), x);
+        const double around[] = {x, middle};
+        for (int i = 0; i < 2; i++) {
+            const double at = around[i];
+            const float single = (float)at;
+            wrong += misrounded(f, at) + misrounded(f, nextafter(at, HUGE_VAL)) +
+                     misrounded(f, nextafter(at, -HUGE_VAL)) +
+                     misrounded(f, (double)nextafterf(single, HUGE_VALF)) +
+                     misrounded(f, (double)nextafterf(single, -HUGE_VALF));
+        }
+    }
+    CHECK_CASE(wrong == 0, "%s: %u", focal_dtype_name(f->dtype), wrong);
+}
+
+static void test_floats(const format *f) {
+    unsigned wrong = 0;
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 9973) {
+        const uint32_t narrow = (uint32_t)bits;
+        float x;
+        memcpy(&x, &narrow, sizeof x);
+        wrong += misrounded(f, (double)x) + misrounded(f, (double)x * (1.0 + 0x1p-40));
+    }
+    CHECK_CASE(wrong == 0, "%s: %u", focal_dtype_name(f->dtype), wrong);
+}
+
+/* float and double among themselves, and arrays of any length and start. */
+static void test_arrays(void) {
+    enum { MOST = 70 };
+    double wide[MOST], wide_back[MOST + 1];
+    float narrow[MOST], narrow_back[MOST + 1];
+    uint16_t half[MOST + 1];
+    for (int i = 0; i < MOST; i++) {
+        wide[i] = 0.37 * i - 11.0;
+        narrow[i] = (float)wide[i];
+    }
+    for (size_t first = 0; first < 4; first++)
+        for (size_t count = 0; count + first <= MOST; count++) {
+            memset(wide_back, 0, sizeof wide_back);
+            memset(narrow_back, 0, sizeof narrow_back);
+            memset(half, 0, sizeof half);
+            focal_store_f64(FOCAL_F32, wide + first, narrow_back, count);
+            focal_store_f32(FOCAL_F64, narrow + first, wide_back, count);
+            focal_store_f32(FOCAL_F16, narrow + first, half, count);
+            unsigned wrong =
+                narrow_back[count] != 0.0F || wide_back[count] != 0.0 || half[count];
+            for (size_t i = 0; i < count; i++) {
+                wrong += narrow_back[i] != narrow[first + i];
+                wrong += wide_back[i] != (double)narrow[first + i];
+                wrong += !same(value_of(&formats[0], half[i]),
+                               nearest(&formats[0], (long double)narrow[first + i]));
+            }
+            CHECK_CASE(wrong == 0, "%zu from %zu: %u", count, first, wrong);
+        }
+    CHECK(focal_dtype_size(FOCAL_F32) == 4 && focal_dtype_size(FOCAL_F64) == 8);
+    CHECK(focal_dtype_size(FOCAL_F16) == 2 && focal_dtype_size(FOCAL_BF16) == 2);
+    CHECK(focal_dtype_size(FOCAL_DTYPE_DEFAULT) == 0);
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        test_loads(&formats[i]);
+        test_stores(&formats[i]);
+        test_floats(&formats[i]);
+    }
+    test_arrays();
+    return check_report();
+}
