@@ -53,8 +53,18 @@ typedef struct element_type {
 } element_type;
 
 static element_type type_of_dtype(focal_dtype dtype) {
-    (void)dtype;
-    return (element_type){"float32", "f", sizeof(float)};
+    switch (dtype) {
+    case FOCAL_F64:
+        return (element_type){"float64", "d", 8};
+    case FOCAL_F16:
+        return (element_type){"float16 (or its bits as uint16)", "eH", 2};
+    case FOCAL_BF16:
+        return (element_type){"bfloat16 (its bits as uint16)", "H", 2};
+    case FOCAL_F32:
+    case FOCAL_DTYPE_DEFAULT:
+        break;
+    }
+    return (element_type){"float32", "f", 4};
 }
 
 static element_type type_of_targets(const focal_problem *problem) {
@@ -70,12 +80,26 @@ static element_type type_of_targets(const focal_problem *problem) {
     case FOCAL_TARGET_LABEL_I64:
         return (element_type){"int64", "lq", 8};
     }
-    return type_of_dtype(problem->dtype);
+    return type_of_dtype(problem->targets_dtype ? problem->targets_dtype : problem->dtype);
 }
 
 static element_type type_of(const buffer_field *field, const focal_problem *problem) {
-    return field->element == OF_TARGETS ? type_of_targets(problem)
-                                        : type_of_dtype(problem->dtype);
+    focal_dtype dtype = problem->dtype;
+    switch (field->element) {
+    case OF_TARGETS:
+        return type_of_targets(problem);
+    case OF_LOSS:
+        return type_of_dtype(problem->loss_dtype ? problem->loss_dtype : dtype);
+    case OF_GRADIENT:
+        return type_of_dtype(problem->gradient_dtype ? problem->gradient_dtype : dtype);
+    case OF_WEIGHT:
+        return type_of_dtype(dtype == FOCAL_F64 ? FOCAL_F64 : FOCAL_F32);
+    case OF_LOGITS:
+    case OF_FLOAT:
+    case OF_DOUBLE:
+        break;
+    }
+    return type_of_dtype(dtype);
 }
 
 static int check_type(const buffer_field *field, const element_type *type,
@@ -122,45 +146,65 @@ static bool layouts_equal(const memory_layout *a, const memory_layout *b) {
     return a->count == b->count;
 }
 
-/* The matrix of the problem that a buffer holds. */
+/* The numbers of the problem that a buffer holds: outer x classes x inner. */
 typedef struct row_matrix {
-    int64_t outer, classes, stride;
+    int64_t outer, classes, inner, stride, class_stride;
 } row_matrix;
 
+static void without_classes(row_matrix *matrix) {
+    matrix->classes = 1;
+}
+
 static row_matrix matrix_of(const buffer_field *field, const focal_problem *problem) {
-    row_matrix matrix = {problem->outer, problem->classes, 0};
+    row_matrix matrix = {problem->outer, problem->classes, problem->inner ? problem->inner : 1,
+                         0, 0};
+    bool match = problem->form == FOCAL_FORM_MATCH;
     switch (field->shape) {
     case AS_LOGITS:
         matrix.stride = problem->logits_stride;
+        matrix.class_stride = problem->logits_class_stride;
         break;
     case AS_TARGETS:
-        if (problem->target_kind >= FOCAL_TARGET_LABEL_U8)
-            matrix.classes = 1;
-        else
+        if (match) {
+            matrix = (row_matrix){1, problem->selected, 1, 0, 0};
+        } else if (problem->target_kind >= FOCAL_TARGET_LABEL_U8) {
+            without_classes(&matrix);
+        } else {
             matrix.stride = problem->targets_stride;
+            matrix.class_stride = problem->targets_class_stride;
+        }
         break;
     case AS_LOSS:
+        if (match)
+            matrix.classes = problem->selected;
         matrix.stride = problem->loss_stride;
+        matrix.class_stride = problem->loss_class_stride;
         break;
     case AS_GRADIENT:
         matrix.stride = problem->gradient_stride;
+        matrix.class_stride = problem->gradient_class_stride;
         break;
     case AS_ROWS:
+        without_classes(&matrix);
+        break;
+    case AS_ELEMENTS:
     case AS_NUMBER:
-        matrix.classes = 1;
         break;
     }
+    if (matrix.class_stride == 0)
+        matrix.class_stride = matrix.inner;
     if (matrix.stride == 0)
-        matrix.stride = matrix.classes;
+        matrix.stride = matrix.classes * matrix.class_stride;
     return matrix;
 }
 
 static int fail_layout(const buffer_field *field, const row_matrix *matrix) {
     PyErr_Format(PyExc_ValueError,
-                 "%s: shape and strides do not fit the plan's %lld rows of %lld elements, "
-                 "%lld apart",
+                 "%s: shape and strides do not fit the plan's %lld x %lld x %lld elements, "
+                 "rows %lld and classes %lld apart",
                  field->keyword, (long long)matrix->outer, (long long)matrix->classes,
-                 (long long)matrix->stride);
+                 (long long)matrix->inner, (long long)matrix->stride,
+                 (long long)matrix->class_stride);
     return -1;
 }
 
@@ -168,10 +212,12 @@ static int check_layout(const buffer_field *field, const focal_problem *problem,
                         const Py_buffer *view) {
     row_matrix matrix = matrix_of(field, problem);
     Py_ssize_t elements = view->len / view->itemsize;
-    if (elements == 0 || matrix.outer == 0)
-        return elements == 0 && matrix.outer == 0 ? 0 : fail_layout(field, &matrix);
+    bool none = matrix.outer == 0 || matrix.classes == 0;
+    if (elements == 0 || none)
+        return elements == 0 && none ? 0 : fail_layout(field, &matrix);
     memory_layout wanted = {0}, given = {0};
-    add_dimension(&wanted, matrix.classes, 1);
+    add_dimension(&wanted, matrix.inner, 1);
+    add_dimension(&wanted, matrix.classes, matrix.class_stride);
     add_dimension(&wanted, matrix.outer, matrix.stride);
     for (int d = view->ndim - 1; d >= 0; d--) {
         if (view->shape[d] > 1 && view->strides[d] % view->itemsize != 0)
@@ -187,8 +233,11 @@ static int take_number(held_buffers *held, int index, PyObject *value) {
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred())
         return -1;
-    held->numbers[index].single = (float)number;
-    set_pointer(&held->buffers, &fields[index], &held->numbers[index].single);
+    if (fields[index].element == OF_FLOAT)
+        held->numbers[index].as_float = (float)number;
+    else
+        held->numbers[index].as_double = number;
+    set_pointer(&held->buffers, &fields[index], &held->numbers[index]);
     return 0;
 }
 

@@ -11,9 +11,11 @@
 typedef enum buffer_element {
     OF_LOGITS,   /* the problem's dtype */
     OF_TARGETS,  /* what target_kind says */
-    OF_LOSS,     /* the problem's dtype */
-    OF_GRADIENT, /* the problem's dtype */
+    OF_LOSS,     /* loss_dtype */
+    OF_GRADIENT, /* gradient_dtype */
+    OF_WEIGHT,   /* double if the logits are, else float */
     OF_FLOAT,    /* one float, given as a Python number */
+    OF_DOUBLE,   /* one double, likewise */
 } buffer_element;
 
 /* Which matrix of the problem it holds, and with which strides. */
@@ -23,6 +25,7 @@ typedef enum buffer_shape {
     AS_LOSS,
     AS_GRADIENT,
     AS_ROWS,
+    AS_ELEMENTS, /* one per logit, without gaps */
     AS_NUMBER,
 } buffer_shape;
 
@@ -36,7 +39,12 @@ typedef enum buffer_access { IS_READ, IS_WRITTEN } buffer_access;
     X(loss, OF_LOSS, AS_LOSS, IS_WRITTEN)                                                      \
     X(row_loss, OF_LOSS, AS_ROWS, IS_WRITTEN)                                                  \
     X(gradient, OF_GRADIENT, AS_GRADIENT, IS_WRITTEN)                                          \
-    X(upstream, OF_FLOAT, AS_NUMBER, IS_READ)
+    X(upstream, OF_FLOAT, AS_NUMBER, IS_READ)                                                  \
+    X(hessian, OF_GRADIENT, AS_GRADIENT, IS_WRITTEN)                                           \
+    X(target_gradient, OF_GRADIENT, AS_TARGETS, IS_WRITTEN)                                    \
+    X(row_weight, OF_WEIGHT, AS_ROWS, IS_READ)                                                 \
+    X(element_weight, OF_WEIGHT, AS_ELEMENTS, IS_READ)                                         \
+    X(normalizer, OF_DOUBLE, AS_NUMBER, IS_READ)
 
 enum {
 #define BUFFER_ONE(name, element, shape, access) +1
@@ -50,8 +58,8 @@ typedef struct held_buffers {
     Py_buffer views[BUFFER_COUNT];
     int held;
     union {
-        float single;
-        double real;
+        float as_float;
+        double as_double;
     } numbers[BUFFER_COUNT];
 } held_buffers;
 

@@ -3,33 +3,50 @@
 
 #include <string.h>
 
-static const field_name op_names[] = {
-    {"sigmoid", FOCAL_SIGMOID}, {"softmax", FOCAL_SOFTMAX}, {NULL, 0}};
+#define END_OF_NAMES                                                                           \
+    { NULL, 0 }
 
-static const field_name dtype_names[] = {{"f32", FOCAL_F32}, {NULL, 0}};
+static const field_name op_names[] = {
+    {"sigmoid", FOCAL_SIGMOID}, {"softmax", FOCAL_SOFTMAX}, END_OF_NAMES};
+
+/* Lists of the header: name of the constant, value, text, something else. */
+#define NAME_OF_LIST(name, value, text, rest) {text, value},
+static const field_name dtype_names[] = {{"default", FOCAL_DTYPE_DEFAULT},
+                                         FOCAL_DTYPE_LIST(NAME_OF_LIST) END_OF_NAMES};
+static const field_name tier_names[] = {{"default", FOCAL_TIER_DEFAULT},
+                                        FOCAL_TIER_LIST(NAME_OF_LIST) END_OF_NAMES};
+static const field_name form_names[] = {FOCAL_FORM_LIST(NAME_OF_LIST) END_OF_NAMES};
+static const field_name normalizer_names[] = {FOCAL_NORMALIZER_LIST(NAME_OF_LIST) END_OF_NAMES};
 
 static const field_name target_kind_names[] = {
     {"dense", FOCAL_TARGET_DENSE},         {"binary_u8", FOCAL_TARGET_BINARY_U8},
     {"label_u8", FOCAL_TARGET_LABEL_U8},   {"label_i32", FOCAL_TARGET_LABEL_I32},
-    {"label_i64", FOCAL_TARGET_LABEL_I64}, {NULL, 0}};
-
-static const field_name tier_names[] = {{"default", FOCAL_TIER_DEFAULT},
-#define TIER_NAME(name, value, text, description) {text, value},
-                                        FOCAL_TIER_LIST(TIER_NAME)
-#undef TIER_NAME
-                                            {NULL, 0}};
-
+    {"label_i64", FOCAL_TARGET_LABEL_I64}, END_OF_NAMES};
 static const field_name output_names[] = {{"sum", FOCAL_OUTPUT_SUM},
                                           {"loss", FOCAL_OUTPUT_LOSS},
                                           {"row_loss", FOCAL_OUTPUT_ROW_LOSS},
                                           {"gradient", FOCAL_OUTPUT_GRADIENT},
-                                          {NULL, 0}};
-
-static const field_name alpha_mode_names[] = {
-    {"off", FOCAL_ALPHA_OFF}, {"scalar", FOCAL_ALPHA_SCALAR}, {NULL, 0}};
-
-static const field_name label_flag_names[] = {{"background", FOCAL_LABEL_BACKGROUND},
-                                              {NULL, 0}};
+                                          {"hessian", FOCAL_OUTPUT_HESSIAN},
+                                          {"target_gradient", FOCAL_OUTPUT_TARGET_GRADIENT},
+                                          END_OF_NAMES};
+static const field_name alpha_mode_names[] = {{"off", FOCAL_ALPHA_OFF},
+                                              {"scalar", FOCAL_ALPHA_SCALAR},
+                                              {"per_class", FOCAL_ALPHA_PER_CLASS},
+                                              {"background", FOCAL_ALPHA_BACKGROUND},
+                                              END_OF_NAMES};
+static const field_name gamma_mode_names[] = {{"scalar", FOCAL_GAMMA_SCALAR},
+                                              {"split", FOCAL_GAMMA_SPLIT},
+                                              {"per_class", FOCAL_GAMMA_PER_CLASS},
+                                              END_OF_NAMES};
+static const field_name smoothing_mode_names[] = {{"target", FOCAL_SMOOTH_TARGET},
+                                                  {"cross_entropy", FOCAL_SMOOTH_CROSS_ENTROPY},
+                                                  END_OF_NAMES};
+static const field_name hessian_mode_names[] = {{"exact", FOCAL_HESSIAN_EXACT},
+                                                {"absolute", FOCAL_HESSIAN_ABSOLUTE},
+                                                {"upper", FOCAL_HESSIAN_UPPER},
+                                                END_OF_NAMES};
+static const field_name label_flag_names[] = {
+    {"background", FOCAL_LABEL_BACKGROUND}, {"ignore", FOCAL_LABEL_IGNORE}, END_OF_NAMES};
 
 #define PROBLEM_FIELD(name, kind, names)                                                       \
     {#name, FIELD_##kind, offsetof(focal_problem, name), names},
@@ -108,7 +125,38 @@ static int fail_at(const char *keyword) {
     return -1;
 }
 
-static int set(const struct_field *field, char *place, PyObject *value) {
+/* A copy of a sequence of numbers, which *vectors keeps. */
+static int set_vector(const struct_field *field, char *place, field_vectors *vectors,
+                      PyObject *value) {
+    const double *values = NULL;
+    if (value != Py_None) {
+        PyObject *sequence = PySequence_Fast(value, "it takes a sequence of numbers");
+        if (!sequence)
+            return fail_at(field->keyword);
+        Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
+        double *copy = PyMem_Calloc((size_t)count + 1, sizeof *copy);
+        if (!copy) {
+            Py_DECREF(sequence);
+            PyErr_NoMemory();
+            return -1;
+        }
+        int slot = vectors->used++;
+        vectors->keyword[slot] = field->keyword;
+        vectors->values[slot] = copy;
+        vectors->count[slot] = count;
+        for (Py_ssize_t i = 0; i < count; i++)
+            copy[i] = PyFloat_AsDouble(PySequence_Fast_GET_ITEM(sequence, i));
+        Py_DECREF(sequence);
+        if (PyErr_Occurred())
+            return fail_at(field->keyword);
+        values = copy;
+    }
+    memcpy(place, &values, sizeof values);
+    return 0;
+}
+
+static int set(const struct_field *field, char *place, field_vectors *vectors,
+               PyObject *value) {
     switch (field->kind) {
     case FIELD_ENUM:
     case FIELD_FLAGS: {
@@ -151,13 +199,31 @@ static int set(const struct_field *field, char *place, PyObject *value) {
         memcpy(place, &text, sizeof text);
         return 0;
     }
+    case FIELD_VECTOR:
+        return set_vector(field, place, vectors, value);
     }
     Py_UNREACHABLE();
 }
 
-int field_set(const struct_field *fields, void *structure, PyObject *keyword, PyObject *value) {
+int field_set(const struct_field *fields, void *structure, field_vectors *vectors,
+              PyObject *keyword, PyObject *value) {
     const struct_field *field = find(fields, keyword);
     if (!field)
         return 0;
-    return set(field, (char *)structure + field->offset, value) < 0 ? -1 : 1;
+    return set(field, (char *)structure + field->offset, vectors, value) < 0 ? -1 : 1;
+}
+
+int field_vectors_check(const field_vectors *vectors, int64_t classes) {
+    for (int i = 0; i < vectors->used; i++)
+        if (vectors->count[i] != classes) {
+            PyErr_Format(PyExc_ValueError, "%s: %zd values for %lld classes",
+                         vectors->keyword[i], vectors->count[i], (long long)classes);
+            return -1;
+        }
+    return 0;
+}
+
+void field_vectors_release(field_vectors *vectors) {
+    while (vectors->used > 0)
+        PyMem_Free(vectors->values[--vectors->used]);
 }

@@ -62,7 +62,20 @@ static PyObject *get_num_threads(PyObject *module, PyObject *unused) {
     return PyLong_FromLong(default_threads());
 }
 
+static PyObject *prior_bias(PyObject *module, PyObject *prior) {
+    (void)module;
+    double number = PyFloat_AsDouble(prior);
+    if (number == -1.0 && PyErr_Occurred())
+        return NULL;
+    if (!(number > 0.0 && number < 1.0))
+        return PyErr_Format(PyExc_ValueError, "prior: %R is not between 0 and 1", prior);
+    return PyFloat_FromDouble(focal_prior_bias(number));
+}
+
 static PyMethodDef methods[] = {
+    {"prior_bias", prior_bias, METH_O,
+     "prior_bias(prior, /)\n--\n\n-log((1 - prior) / prior): the bias with which a last layer\n"
+     "begins at p = prior (Lin et al. 2017, section 4.1: 0.01)."},
     {"info", info, METH_NOARGS,
      "info()\n--\n\nFacts about this machine and the library: version, the ISA rows with the\n"
      "one in use, CPU, caches, compiler, SLEEF, threads."},

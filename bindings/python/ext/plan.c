@@ -74,21 +74,28 @@ int set_default_threads(PyObject *value) {
 /* ---- Sums ----------------------------------------------------------------------------------- */
 
 static PyStructSequence_Field sums_fields[] = {
-    {"loss", "sum of all losses; 0 unless the output 'sum' was asked for"},
-    {"rows", "rows counted"},
-    {"positives", "labels: rows with a positive class; 0/1 targets: their ones; dense: 0"},
+    {"loss", "sum of all losses over the normalizer; 0 unless the output 'sum' was asked for"},
+    {"rows", "rows that are not ignored"},
+    {"positives", "labels: rows with a positive class; 0/1 targets: their ones"},
+    {"ignored", "rows labelled `ignore`"},
+    {"weight", "sum of the weights; without weights, rows"},
+    {"normalizer", "what loss and gradient were divided by"},
     {NULL, NULL}};
 
+enum { SUMS_COUNT = sizeof sums_fields / sizeof *sums_fields - 1 };
+
 static PyStructSequence_Desc sums_description = {
-    "focal.Sums", "What an execution adds up (focal_sums).", sums_fields, 3};
+    "focal.Sums", "What an execution adds up (focal_sums).", sums_fields, SUMS_COUNT};
 
 static PyObject *sums_object(const focal_sums *sums) {
     PyObject *object = PyStructSequence_New(sums_type);
     if (!object)
         return NULL;
-    PyObject *values[] = {PyFloat_FromDouble(sums->loss), PyLong_FromLongLong(sums->rows),
-                          PyLong_FromLongLong(sums->positives)};
-    for (Py_ssize_t i = 0; i < 3; i++)
+    PyObject *values[SUMS_COUNT] = {
+        PyFloat_FromDouble(sums->loss),       PyLong_FromLongLong(sums->rows),
+        PyLong_FromLongLong(sums->positives), PyLong_FromLongLong(sums->ignored),
+        PyFloat_FromDouble(sums->weight),     PyFloat_FromDouble(sums->normalizer)};
+    for (Py_ssize_t i = 0; i < SUMS_COUNT; i++)
         PyStructSequence_SET_ITEM(object, i, values[i]);
     if (PyErr_Occurred())
         Py_CLEAR(object);
@@ -98,7 +105,7 @@ static PyObject *sums_object(const focal_sums *sums) {
 /* ---- Plan ----------------------------------------------------------------------------------- */
 
 static int read_keywords(PyObject *arguments, PyObject *keywords, focal_problem *problem,
-                         focal_options *options) {
+                         focal_options *options, field_vectors *vectors) {
     if (PyTuple_GET_SIZE(arguments) > 0) {
         PyErr_SetString(PyExc_TypeError, "Plan() takes keyword arguments only");
         return -1;
@@ -106,15 +113,15 @@ static int read_keywords(PyObject *arguments, PyObject *keywords, focal_problem 
     PyObject *keyword, *value;
     for (Py_ssize_t position = 0;
          keywords && PyDict_Next(keywords, &position, &keyword, &value);) {
-        int done = field_set(problem_fields, problem, keyword, value);
+        int done = field_set(problem_fields, problem, vectors, keyword, value);
         if (done == 0)
-            done = field_set(option_fields, options, keyword, value);
+            done = field_set(option_fields, options, vectors, keyword, value);
         if (done == 0)
             PyErr_Format(PyExc_TypeError, "Plan() has no field '%U'", keyword);
         if (done != 1)
             return -1;
     }
-    return 0;
+    return field_vectors_check(vectors, problem->classes);
 }
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
@@ -122,12 +129,15 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     focal_problem_init(&problem);
     focal_options options;
     focal_options_init(&options);
-    if (read_keywords(arguments, keywords, &problem, &options) < 0)
-        return NULL;
-    focal_plan *plan;
+    field_vectors vectors = {0};
+    focal_plan *plan = NULL;
     focal_error error = FOCAL_ERROR_INIT;
-    if (focal_plan_create(&plan, &problem, &options, &error) != FOCAL_OK)
-        return raise_error(&error);
+    if (read_keywords(arguments, keywords, &problem, &options, &vectors) == 0 &&
+        focal_plan_create(&plan, &problem, &options, &error) != FOCAL_OK)
+        raise_error(&error);
+    field_vectors_release(&vectors);
+    if (!plan)
+        return NULL;
     plan_object *self = (plan_object *)type->tp_alloc(type, 0);
     if (!self) {
         focal_plan_destroy(plan);
@@ -225,14 +235,16 @@ PyDoc_STRVAR(plan_doc,
              "threads may execute it at the same time.\n\n"
              "Raises FocalError, a ValueError that names the field.");
 
-PyDoc_STRVAR(execute_doc,
-             "execute($self, /, *, logits, targets, loss=None, row_loss=None, gradient=None,\n"
-             "        upstream=None, threads=None)\n--\n\n"
-             "Computes all outputs of the plan into the given arrays and returns Sums.\n\n"
-             "Arrays have the buffer protocol or DLPack and are used in place: their elements\n"
-             "have to have the plan's dtype and to lie as the plan's shape and strides say.\n"
-             "The gradient may be the logits. The interpreter's lock is released meanwhile.\n"
-             "Raises TypeError, ValueError or FocalError before anything is written.");
+PyDoc_STRVAR(
+    execute_doc,
+    "execute($self, /, *, logits, targets, loss=None, row_loss=None, gradient=None,\n"
+    "        hessian=None, target_gradient=None, row_weight=None, element_weight=None,\n"
+    "        upstream=None, normalizer=None, threads=None)\n--\n\n"
+    "Computes all outputs of the plan into the given arrays and returns Sums.\n\n"
+    "Arrays have the buffer protocol or DLPack and are used in place: their elements\n"
+    "have to have the plan's dtype and to lie as the plan's shape and strides say.\n"
+    "The gradient may be the logits. The interpreter's lock is released meanwhile.\n"
+    "Raises TypeError, ValueError or FocalError before anything is written.");
 
 PyDoc_STRVAR(execute_addresses_doc,
              "execute_addresses($self, /, *, threads=None, **addresses)\n--\n\n"
