@@ -185,7 +185,11 @@ def test_plan(logits: np.ndarray, labels: np.ndarray) -> None:
     ("change", "kind", "message"),
     [
         ({"targets": np.zeros((6, 4), np.float32)}, ValueError, r"targets: shape \(6, 4\)"),
-        ({"targets": np.zeros((6, 5), np.float64)}, TypeError, "targets: dtype float64"),
+        ({"targets": np.zeros((6, 5), np.int64)}, TypeError, "targets: dtype int64"),
+        ({"class_weight": [1, 2]}, ValueError, "class_weight: 2 values for 5 classes"),
+        ({"weight": np.ones(5)}, ValueError, "weight: shape"),
+        ({"smoothing": 2.0}, focal.FocalError, "smoothing"),
+        ({"wieght": 1}, TypeError, "no field 'wieght'"),
         ({"targets": np.zeros(6, np.int16)}, TypeError, "labels have dtype int16"),
         ({"targets": np.full(6, 5)}, focal.FocalError, "label 5 of row 0"),
         ({"targets": np.full((6, 5), 2, np.uint8)}, focal.FocalError, "neither 0 nor 1"),
@@ -364,3 +368,97 @@ def test_isa_cap_and_bits() -> None:
             command = [sys.executable, "-c", program]
             outputs.add(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
     assert len(outputs) == 1 and b"FOCAL_E_LATE" in outputs.pop()
+
+
+def test_dtypes(logits: np.ndarray, targets: np.ndarray) -> None:
+    import ml_dtypes
+
+    exact = [
+        float(oracle.sigmoid_loss(float(x), float(t), 2, 0.25)) for x, t in zip(logits.flat, targets.flat)
+    ]
+    for dtype, bound in (
+        (np.float64, 1e-14),
+        (np.float32, 1e-6),
+        (np.float16, 2e-3),
+        (ml_dtypes.bfloat16, 1e-2),
+    ):
+        loss, gradient = focal.sigmoid_focal_loss_with_grad(logits.astype(dtype), targets.astype(dtype))
+        assert loss.dtype == gradient.dtype == dtype
+        rounded = logits.astype(dtype).astype(np.float64)
+        exact = [oracle.sigmoid_loss(float(x), float(t), 2, 0.25) for x, t in zip(rounded.flat, targets.flat)]
+        np.testing.assert_allclose(loss.astype(float).flat, [float(e) for e in exact], rtol=bound, atol=1e-6)
+        mixed = focal.sigmoid_focal_loss(logits.astype(dtype), targets.astype(np.float64))
+        np.testing.assert_allclose(mixed.astype(float), loss.astype(float), rtol=bound)
+
+
+def test_classes_in_the_middle() -> None:
+    generator = np.random.default_rng(6)
+    logits = generator.standard_normal((3, 5, 4, 2)).astype(np.float32)
+    labels = generator.integers(0, 5, (3, 4, 2))
+    last = np.ascontiguousarray(np.moveaxis(logits, 1, -1))
+    for loss in (focal.sigmoid_focal_loss_with_grad, focal.softmax_focal_loss_with_grad):
+        middle, gradient = loss(logits, labels, axis=1, reduction="rows")
+        expected, expected_gradient = loss(last, labels, reduction="rows")
+        np.testing.assert_array_equal(middle, expected)
+        np.testing.assert_array_equal(gradient, np.moveaxis(expected_gradient, -1, 1))
+
+
+def test_ignore_weights_and_normalizers(logits: np.ndarray, labels: np.ndarray) -> None:
+    labels[1] = 255
+    kept = labels != 255
+    loss, gradient = focal.softmax_focal_loss_with_grad(logits, labels, ignore=255)
+    np.testing.assert_array_equal(loss[kept], focal.softmax_focal_loss(logits[kept], labels[kept]))
+    assert loss[1] == 0 and not gradient[1].any()
+    mean = focal.softmax_focal_loss(logits, labels, ignore=255, reduction="mean")
+    assert mean == pytest.approx(loss[kept].mean(), rel=1e-6)
+
+    class_weight, row_weight = np.linspace(0.5, 2, 5), np.linspace(0, 1, 6).astype(np.float32)
+    factor = np.where(kept, class_weight[labels * kept] * row_weight, 0)
+    weighted = focal.softmax_focal_loss(
+        logits, labels, ignore=255, class_weight=class_weight, weight=row_weight, reduction="mean"
+    )
+    assert weighted == pytest.approx((loss * factor).sum() / factor.sum(), rel=1e-6)
+
+    dense = np.eye(6, 5, dtype=np.float32)
+    none = focal.sigmoid_focal_loss(logits, dense)
+    divided, gradient = focal.sigmoid_focal_loss_with_grad(
+        logits, dense, reduction="sum", normalizer="positives", normalizer_add=1.0
+    )
+    assert divided == pytest.approx(none.sum(dtype=float) / 6, rel=1e-6)
+    half, half_gradient = focal.sigmoid_focal_loss_with_grad(logits, dense, reduction="sum", normalizer=12.0)
+    assert half == divided / 2
+    np.testing.assert_allclose(half_gradient * 2, gradient, rtol=1e-6)
+    by_element = focal.sigmoid_focal_loss(logits, dense, weight=np.repeat(row_weight, 5).reshape(6, 5))
+    np.testing.assert_array_equal(by_element, focal.sigmoid_focal_loss(logits, dense, weight=row_weight))
+
+
+def test_vectors_and_smoothing(logits: np.ndarray, labels: np.ndarray) -> None:
+    alpha, gamma = np.linspace(0.1, 0.9, 5), [0.0, 0.5, 1.0, 2.0, 3.0]
+    loss = focal.sigmoid_focal_loss(logits, labels, alpha=alpha, gamma=gamma)
+    for c in range(5):
+        column = (labels == c).astype(np.float32)
+        expected = focal.sigmoid_focal_loss(logits[:, c].copy(), column, alpha=alpha[c], gamma=gamma[c])
+        np.testing.assert_allclose(loss[:, c], expected, rtol=1e-6)
+    dense = np.eye(5, dtype=np.float32)[labels]
+    smooth = focal.softmax_focal_loss(logits, labels, smoothing=0.1)
+    np.testing.assert_allclose(smooth, focal.softmax_focal_loss(logits, dense * 0.9 + 0.02), rtol=1e-5)
+
+
+def test_hessian_for_boosting() -> None:
+    scores, labels = np.linspace(-6, 6, 25), (np.arange(25) % 2).astype(np.uint8)
+    plan = focal.Plan(
+        outer=25, classes=1, dtype="f64", target_kind="binary_u8", gamma=2.0, outputs=("gradient", "hessian")
+    )
+    gradient, hessian = np.empty(25), np.empty(25)
+    plan.execute(logits=scores, targets=labels, gradient=gradient, hessian=hessian)
+    step = 1e-5
+    up, down = np.empty(25), np.empty(25)
+    for moved, out in ((scores + step, up), (scores - step, down)):
+        plan.execute(logits=moved, targets=labels, gradient=out, hessian=np.empty(25))
+    np.testing.assert_allclose(hessian, (up - down) / (2 * step), rtol=1e-6, atol=1e-9)
+
+
+def test_prior_bias() -> None:
+    assert focal.prior_bias(0.01) == pytest.approx(-np.log(99))
+    with pytest.raises(ValueError, match="prior"):
+        focal.prior_bias(1.0)

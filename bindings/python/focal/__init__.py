@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 
-from ._focal import FocalError, Plan, Sums, get_num_threads, info, set_isa_cap, set_num_threads
+from ._focal import FocalError, Plan, Sums, get_num_threads, info, prior_bias, set_isa_cap, set_num_threads
 from ._loss import (
     sigmoid_focal_loss,
     sigmoid_focal_loss_with_grad,
@@ -29,6 +29,7 @@ __all__ = [
     "Sums",
     "get_num_threads",
     "info",
+    "prior_bias",
     "set_isa_cap",
     "set_num_threads",
     "sigmoid_focal_loss",

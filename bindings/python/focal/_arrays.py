@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ._focal import Plan
 
-# Of numpy.dtype.char, which is faster to get at than the dtype itself.
-DTYPES = {"f": "f32"}
+# By numpy.dtype.char, which is faster to get at than the dtype itself.
+DTYPES = {"f": "f32", "d": "f64", "e": "f16"}
+BF16 = "bfloat16"  # NumPy has none; that of the package ml_dtypes is read by its bits
 LABEL_KINDS = {"B": "label_u8", "i": "label_i32", "l": "label_i64", "q": "label_i64"}
 BINARY_KINDS = {"?": "binary_u8", "B": "binary_u8"}
-
-
-class Matrix(NamedTuple):
-    """Rows of logits in memory; `stride` elements from row to row, 0 if there is no padding."""
-
-    outer: int
-    classes: int
-    stride: int
 
 
 def as_array(value: Any) -> np.ndarray:
@@ -35,28 +28,32 @@ def as_array(value: Any) -> np.ndarray:
 def dtype_of(array: np.ndarray, name: str) -> str:
     dtype = DTYPES.get(array.dtype.char)
     if dtype is None:
-        raise TypeError(f"{name}: dtype {array.dtype} is none of float32")
+        if array.dtype.name != BF16:
+            raise TypeError(f"{name}: dtype {array.dtype} is none of float32, float64, float16, bfloat16")
+        return "bf16"
     return dtype
 
 
-def target_kind(op: str, targets: np.ndarray, logits: np.ndarray) -> str:
+def bits_of(array: np.ndarray) -> np.ndarray:
+    """A bfloat16 array as what the buffer protocol can tell of."""
+    return array.view(np.uint16) if array.dtype.name == BF16 else array
+
+
+def target_kind(op: str, targets: np.ndarray, shape: tuple[int, ...], rows: tuple[int, ...]) -> str:
     """The library's name for what the targets are, by their shape and dtype."""
     char = targets.dtype.char
-    if targets.shape == logits.shape and op == "sigmoid":
-        if char == logits.dtype.char:
+    if targets.shape == shape:
+        if char in DTYPES or targets.dtype.name == BF16:
             return "dense"
-        kind = BINARY_KINDS.get(char)
+        kind = BINARY_KINDS.get(char) if op == "sigmoid" else None
         if kind is None:
             raise TypeError(
-                f"targets: dtype {targets.dtype} with the logits' shape; "
-                f"it takes {logits.dtype}, bool or uint8, or integer labels of shape {logits.shape[:-1]}"
+                f"targets: dtype {targets.dtype} with the logits' shape {shape}; labels have {rows}"
             )
         return kind
-    if targets.shape != logits.shape[:-1]:
-        each = f"{logits.shape} or " if op == "sigmoid" else ""
+    if targets.shape != rows:
         raise ValueError(
-            f"targets: shape {targets.shape} does not fit logits of shape {logits.shape}; "
-            f"it takes {each}{logits.shape[:-1]}"
+            f"targets: shape {targets.shape} does not fit logits of shape {shape}; it takes that or {rows}"
         )
     kind = LABEL_KINDS.get(char)
     if kind is None:
@@ -64,17 +61,18 @@ def target_kind(op: str, targets: np.ndarray, logits: np.ndarray) -> str:
     return kind
 
 
-def matrix_of(shape: tuple[int, ...], labels: bool) -> tuple[int, int]:
-    """Rows and classes. Without labels a vector is a column: many binary decisions."""
-    if len(shape) == 2:
-        outer, classes = shape
-    elif len(shape) > 1 or (shape and labels):
-        outer, classes = 1, shape[-1]
-        for size in shape[:-1]:
-            outer *= size
+def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int, int]:
+    """Rows, classes, and what lies inside of the classes. A column is many decisions with one logit."""
+    if column and len(shape) < 2:
+        outer, classes, inner = shape[0] if shape else 1, 1, 1
     else:
-        outer, classes = shape[0] if shape else 1, 1
-    return (0, 0) if classes == 0 else (outer, classes)
+        outer, classes, inner = 1, shape[axis], 1
+        for size in shape[:axis]:
+            outer *= size
+        if axis != -1:
+            for size in shape[axis + 1 :]:
+                inner *= size
+    return (outer, classes, inner) if outer and classes and inner else (0, 0, 1)
 
 
 def stride_of(array: np.ndarray, outer: int, classes: int) -> int | None:
