@@ -8,6 +8,7 @@ import torch
 import torchvision
 from focal.torch import sigmoid_focal_loss, softmax_focal_loss
 from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -91,7 +92,8 @@ def test_second_backward_is_the_first_again(logits: Tensor, targets: Tensor) -> 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("op", ["sigmoid", "softmax"])
 def test_operator_contracts(logits: Tensor, targets: Tensor, labels: Tensor, op: str, reduction: str) -> None:
-    inputs = (logits, targets if op == "sigmoid" else labels, 0.25, 2.0, reduction, None)
+    tensors = (logits, targets if op == "sigmoid" else labels, torch.rand(8), torch.rand(30))
+    inputs = (*tensors, 0.25, 2.0, reduction, -1, None, 3 if op == "softmax" else None, 0.0)
     names = (f"{op}_focal_loss", f"{op}_focal_loss_backward")
     loss, backward = (getattr(torch.ops.focal, name).default for name in names)
     torch.library.opcheck(loss, inputs)
@@ -102,7 +104,9 @@ def test_operator_contracts(logits: Tensor, targets: Tensor, labels: Tensor, op:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_short_way_is_the_operator(logits: Tensor, targets: Tensor, reduction: str) -> None:
     short = sigmoid_focal_loss(logits, targets, reduction=reduction)
-    long = torch.ops.focal.sigmoid_focal_loss(logits, targets, 0.25, 2.0, reduction, None)
+    long = torch.ops.focal.sigmoid_focal_loss(
+        logits, targets, None, None, 0.25, 2.0, reduction, -1, None, None, 0.0
+    )
     assert "Eager" in type(short.grad_fn).__name__ and "Eager" not in type(long.grad_fn).__name__
     assert torch.equal(short, long)
     grad = torch.rand_like(long)
@@ -229,3 +233,96 @@ def test_mistakes_are_named(logits: Tensor, targets: Tensor, labels: Tensor) -> 
         softmax_focal_loss(logits, labels)
     with pytest.raises(ValueError, match="must be the input size"):
         softmax_focal_loss(logits, labels[:7])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("op", ["sigmoid", "soft sigmoid", "softmax", "soft softmax"])
+def test_gradients_by_differences(op: str, gamma: float, reduction: str) -> None:
+    """gradcheck and gradgradcheck in double, with everything on."""
+    torch.manual_seed(7)
+    logits = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    soft = torch.rand(6, 4, dtype=torch.float64).mul(0.8).add(0.1).requires_grad_()
+    targets = soft if op.startswith("soft ") else torch.tensor([0, 1, 3, 2, 2, 1])
+    keywords = {"class_weight": torch.rand(4), "weight": torch.rand(6), "label_smoothing": 0.1}
+    if not targets.is_floating_point():
+        keywords["ignore_index"] = 3
+    function = sigmoid_focal_loss if "sigmoid" in op else softmax_focal_loss
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        return function(logits, targets, 0.3, gamma, reduction, **keywords)
+
+    assert gradcheck(loss, (logits, targets))
+    assert gradgradcheck(loss, (logits, targets))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("soft", [False, True])
+def test_is_cross_entropy_in_every_setting(reduction: str, soft: bool) -> None:
+    torch.manual_seed(8)
+    logits = torch.randn(3, 5, 4, 2, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 5, (3, 4, 2))
+    labels[0, 1] = -100
+    targets = torch.rand(3, 5, 4, 2, dtype=torch.float64).softmax(1) if soft else labels
+    class_weight = torch.rand(5, dtype=torch.float64)
+    settings = {"reduction": reduction} if soft else {"reduction": reduction, "label_smoothing": 0.0}
+    ours = softmax_focal_loss(logits, targets, gamma=0, class_weight=class_weight, **settings)
+    if soft and reduction == "mean":  # PyTorch divides by the batch alone
+        ours = ours * (3 * 4 * 2) / 3 / 8
+        theirs = functional.cross_entropy(logits, targets, class_weight, reduction="sum") / 24
+    else:
+        theirs = functional.cross_entropy(logits, targets, class_weight, **settings)
+    torch.testing.assert_close(ours, theirs)
+    grads = [torch.autograd.grad(loss.sum(), logits)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_dtypes(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> None:
+    low = logits.detach().to(dtype).requires_grad_()
+    ours = sigmoid_focal_loss(low, targets.to(dtype), reduction="mean")
+    theirs = torchvision_loss(low.double(), targets.double(), reduction="mean")
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours, theirs.to(dtype))
+    grads = [torch.autograd.grad(loss, low)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+
+
+def test_class_dim_needs_no_copy_and_changes_no_bit() -> None:
+    logits = torch.randn(2, 5, 3, 4, requires_grad=True)
+    labels = torch.randint(0, 5, (2, 3, 4))
+    last = logits.detach().movedim(1, -1).contiguous().requires_grad_()
+    middle = sigmoid_focal_loss(logits, labels, class_dim=1)
+    expected = sigmoid_focal_loss(last, labels)
+    assert torch.equal(middle, expected.movedim(-1, 1))
+    middle.sum().backward()
+    expected.sum().backward()
+    assert torch.equal(logits.grad, last.grad.movedim(-1, 1))
+
+
+def test_ignored_rows_and_weights(logits: Tensor, labels: Tensor) -> None:
+    labels[4:9] = 255
+    loss = sigmoid_focal_loss(logits, labels, ignore_index=255)
+    kept = labels != 255
+    assert not loss[~kept].any() and torch.equal(loss[kept], sigmoid_focal_loss(logits[kept], labels[kept]))
+    weight = torch.rand(30)
+    weighted = sigmoid_focal_loss(logits, labels, ignore_index=255, weight=weight)
+    torch.testing.assert_close(weighted, loss * weight[:, None])
+    assert torch.equal(
+        weighted, sigmoid_focal_loss(logits, labels, ignore_index=255, weight=weight[:, None].expand(30, 8))
+    )
+    with pytest.raises(ValueError, match="weights are constants"):
+        sigmoid_focal_loss(logits, labels, weight=weight.requires_grad_())
+
+
+def test_modules(logits: Tensor, labels: Tensor) -> None:
+    class_weight = torch.rand(8)
+    for module, function in (
+        (focal.torch.SigmoidFocalLoss(class_weight=class_weight, ignore_index=2), sigmoid_focal_loss),
+        (focal.torch.SoftmaxFocalLoss(class_weight=class_weight, ignore_index=2), softmax_focal_loss),
+    ):
+        expected = function(
+            logits, labels, module.alpha, reduction="mean", class_weight=class_weight, ignore_index=2
+        )
+        assert torch.equal(module(logits, labels), expected)
+        assert "ignore_index=2" in repr(module) and "class_weight" in module.state_dict()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from focal import Plan
 
-DTYPES = {torch.float32: "f32"}
+DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 _LABELS = {torch.uint8: "label_u8", torch.int32: "label_i32", torch.int64: "label_i64"}
 
 
@@ -24,103 +24,144 @@ class Settings(NamedTuple):
     alpha: float  # -1: none, as in torchvision
     gamma: float
     reduction: str
+    dim: int  # of the classes, counted from the end
     background: int | None
+    ignore: int | None
+    smoothing: float
 
-    SCHEMA = "float alpha, float gamma, str reduction, int? background"
+    SCHEMA = "float alpha, float gamma, str reduction, int dim, int? background, int? ignore, float smoothing"
+
+
+class Inputs(NamedTuple):
+    """The tensors; a weight of each class, and one of each row or element."""
+
+    logits: Tensor
+    targets: Tensor
+    class_weight: Tensor | None
+    weight: Tensor | None
+
+    SCHEMA = "Tensor logits, Tensor targets, Tensor? class_weight, Tensor? weight"
 
 
 class Memory(NamedTuple):
     """How the tensors of a call lie: with Settings, all that a plan depends on."""
 
     op: str
-    output: str
+    outputs: str
     dtype: str
     target_kind: str
+    targets_dtype: str
     outer: int
     classes: int
+    inner: int
     logits_stride: int
     targets_stride: int
 
 
 @lru_cache(maxsize=512)
-def _plan(memory: Memory, alpha: float, gamma: float, background: int | None) -> Plan:
+def _plan(memory: Memory, settings: Settings, class_weight: tuple | None, weighed: bool) -> Plan:
     problem: dict[str, Any] = memory._asdict()
-    problem["outputs"] = problem.pop("output")
-    if alpha >= 0:
-        problem.update(alpha_mode="scalar", alpha=alpha)
-    if background is not None:
-        problem.update(label_flags="background", background=background)
-    return Plan(gamma=gamma, **problem)
+    if settings.alpha >= 0:
+        problem.update(alpha_mode="scalar", alpha=settings.alpha)
+    flags = [name for name in ("background", "ignore") if getattr(settings, name) is not None]
+    for name in flags:
+        problem[name] = getattr(settings, name)
+    if settings.reduction == "mean":
+        problem["normalizer"] = "elements" if memory.op == "sigmoid" else "weight" if weighed else "rows"
+    return Plan(
+        gamma=settings.gamma,
+        label_flags=flags,
+        smoothing=settings.smoothing,
+        class_weight=class_weight,
+        **problem,
+    )
 
 
-def _in_place(tensor: Tensor) -> tuple[Tensor, int]:
+def _in_place(tensor: Tensor, dim: int) -> tuple[Tensor, int]:
     """The tensor and its row stride if the library can read it as it lies, else a contiguous copy."""
     if tensor.is_contiguous():
         return tensor, 0
-    if tensor.dim() == 2 and tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]:
+    if dim == -1 and tensor.dim() == 2 and tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]:
         return tensor, tensor.stride(0)
     return tensor.contiguous(), 0
 
 
-def _target_kind(logits: Tensor, targets: Tensor) -> str:
-    dtype = targets.dtype
-    if dtype == logits.dtype:
-        return "dense"
-    if dtype is torch.bool or (dtype is torch.uint8 and targets.shape == logits.shape):
-        return "binary_u8"
-    return _LABELS[dtype]
+def rows_shape(shape: torch.Size, dim: int) -> torch.Size:
+    """Without the dimension of the classes."""
+    return shape[:-1] if dim == -1 else shape[:dim] + shape[dim + 1 :]
 
 
-def _execute(
-    op: str, output: str, logits: Tensor, targets: Tensor, settings: Settings, **buffers: Any
-) -> tuple[float, int]:
-    """Runs the plan; the sum of losses, and what a mean divides by."""
+def loss_shape(op: str, inputs: Inputs, settings: Settings) -> torch.Size:
+    """Of losses that are not reduced."""
+    shape = inputs.logits.shape
+    return shape if op == "sigmoid" else rows_shape(shape, settings.dim)
+
+
+def _execute(op: str, outputs: str, inputs: Inputs, settings: Settings, **buffers: Any) -> tuple[float, bool]:
+    """Runs the plan; the reduced loss, and whether there were any logits."""
+    logits, targets, class_weight, weight = inputs
     dtype = DTYPES.get(logits.dtype)
     if dtype is None:
         raise NotImplementedError(f"inputs: {logits.dtype}; focal.torch takes {', '.join(map(str, DTYPES))}")
-    shape = logits.shape
-    classes = shape[-1] if shape else 1
-    outer = logits.numel() // classes if classes else 0
-    if outer == 0:
-        classes = 0
-    logits, logits_stride = _in_place(logits)
-    kind = _target_kind(logits, targets)
-    targets, targets_stride = _in_place(targets)
-    if kind[0] == "l" and targets_stride:
-        targets, targets_stride = targets.contiguous(), 0
-    memory = Memory(op, output, dtype, kind, outer, classes, logits_stride, targets_stride)
-    sums = _plan(memory, settings[0], settings[1], settings[3]).execute_addresses(
+    shape, dim = logits.shape, settings[3]
+    outer = classes = inner = 1
+    if shape:
+        classes = shape[dim]
+        if dim != -1:
+            inner = math.prod(shape[dim + 1 :])
+        size = logits.numel()
+        if size:
+            outer = size // (classes * inner)
+        else:
+            outer, classes, inner = 0, 0, 1
+    kind, targets_dtype = "dense", "default"
+    if targets.dtype != logits.dtype:
+        targets_dtype = DTYPES.get(targets.dtype, "default")
+        if targets_dtype == "default":
+            bits = targets.dtype is torch.bool or (targets.dtype is torch.uint8 and targets.shape == shape)
+            kind = "binary_u8" if bits else _LABELS[targets.dtype]
+    logits, logits_stride = _in_place(logits, dim)
+    targets, targets_stride = _in_place(targets, dim if kind[0] != "l" else 0)
+    if class_weight is not None:
+        class_weight = tuple(class_weight.tolist())
+    if weight is not None:
+        weight = weight.to(torch.float64 if dtype == "f64" else torch.float32).contiguous()
+        buffers["element_weight" if weight.shape == shape and op == "sigmoid" else "row_weight"] = (
+            weight.data_ptr()
+        )
+    weighed = class_weight is not None or weight is not None
+    memory = Memory(
+        op, outputs, dtype, kind, targets_dtype, outer, classes, inner, logits_stride, targets_stride
+    )
+    sums = _plan(memory, settings, class_weight, weighed).execute_addresses(
         logits=logits.data_ptr(), targets=targets.data_ptr(), threads=torch.get_num_threads(), **buffers
     )
-    return sums[0], outer * (classes if op == "sigmoid" else 1)
+    return sums[0], outer > 0
 
 
-def forward(op: str, logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:
+def forward(op: str, inputs: Inputs, settings: Settings) -> Tensor:
+    dtype = inputs[0].dtype
     if settings[2] == "none":
-        if op == "sigmoid":
-            losses = torch.empty(logits.shape, dtype=logits.dtype)
-            _execute(op, "loss", logits, targets, settings, loss=losses.data_ptr())
-        else:
-            losses = torch.empty(targets.shape, dtype=logits.dtype)
-            _execute(op, "row_loss", logits, targets, settings, row_loss=losses.data_ptr())
+        losses = torch.empty(loss_shape(op, inputs, settings), dtype=dtype)
+        output = "loss" if op == "sigmoid" else "row_loss"
+        _execute(op, output, inputs, settings, **{output: losses.data_ptr()})
         return losses
-    total, count = _execute(op, "sum", logits, targets, settings)
-    if settings[2] == "mean":
-        total = total / count if count else math.nan
-    return torch.scalar_tensor(total, dtype=logits.dtype)
+    total, any_logits = _execute(op, "sum", inputs, settings)
+    return torch.scalar_tensor(total if any_logits or settings[2] == "sum" else math.nan, dtype=dtype)
 
 
-def backward(op: str, grad: Tensor, logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:
+def backward(op: str, grad: Tensor, inputs: Inputs, settings: Settings) -> Tensor:
+    logits = inputs[0]
     result = torch.empty(logits.shape, dtype=logits.dtype)
-    upstream = 1.0
-    if settings[2] != "none":
-        upstream = grad.item()
-        if settings[2] == "mean":
-            upstream /= max(logits.numel() if op == "sigmoid" else targets.numel(), 1)
-    _execute(op, "gradient", logits, targets, settings, gradient=result.data_ptr(), upstream=upstream)
     if settings[2] == "none":
-        result.mul_(grad if op == "sigmoid" else grad.unsqueeze(-1))
-    return result
+        _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+        return result.mul_(grad if op == "sigmoid" else grad.unsqueeze(settings[3]))
+    # The library's factor is a float, which holds every gradient but a double.
+    factor = grad.item()
+    exact = logits.dtype is not torch.float64 or factor == 1.0
+    upstream = factor if exact else None
+    _execute(op, "gradient", inputs, settings, gradient=result.data_ptr(), upstream=upstream)
+    return result if exact else result.mul_(grad)
 
 
 # ---- The short way ----------------------------------------------------------------------------
@@ -130,25 +171,28 @@ class _Eager(torch.autograd.Function):
     """The operator for plain tensors in eager mode: the same, at half the dispatcher's time."""
 
     @staticmethod
-    def forward(ctx: Any, op: str, logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:
-        ctx.save_for_backward(logits, targets)
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        targets: Tensor,
+        class_weight: Tensor | None,
+        weight: Tensor | None,
+        op: str,
+        settings: Settings,
+    ) -> Tensor:
+        ctx.save_for_backward(logits, targets, class_weight, weight)
         ctx.op, ctx.settings = op, settings
-        return forward(op, logits, targets, settings)
+        return forward(op, Inputs(logits, targets, class_weight, weight), settings)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        from ._autograd import OPERATORS, target_gradient
+        from ._autograd import input_gradients
 
-        logits, targets = ctx.saved_tensors
-        in_logits = in_targets = None
-        if ctx.needs_input_grad[1]:
-            if torch.is_grad_enabled() or not is_plain(grad):
-                in_logits = OPERATORS[ctx.op][1](grad, logits, targets, *ctx.settings)
-            else:
-                in_logits = backward(ctx.op, grad, logits, targets, ctx.settings)
-        if ctx.needs_input_grad[2]:
-            in_targets = target_gradient(ctx.op, grad, logits, targets, ctx.settings)
-        return None, in_logits, in_targets, None
+        return (
+            *input_gradients(ctx.op, grad, Inputs(*ctx.saved_tensors), ctx.settings, ctx.needs_input_grad),
+            None,
+            None,
+        )
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -157,10 +201,10 @@ _dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
 _function_modes = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
 
 
-def is_plain(*tensors: Tensor) -> bool:
+def is_plain(*tensors: Tensor | None) -> bool:
     """Whether nobody but autograd wants to see the operator: no tracing, transform, mode or subclass."""
     for tensor in tensors:
-        if type(tensor) not in _PLAIN or not tensor.is_cpu:
+        if tensor is not None and (type(tensor) not in _PLAIN or not tensor.is_cpu):
             return False
     return not (
         torch.compiler.is_compiling()
@@ -183,13 +227,13 @@ def differentiates() -> bool:
         return True
 
 
-def call(op: str, logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:
-    if not is_plain(logits, targets):
+def call(op: str, inputs: Inputs, settings: Settings) -> Tensor:
+    if not is_plain(*inputs):
         from ._autograd import OPERATORS, reduced
 
         if differentiates():
-            return reduced(op, logits, targets, settings)
-        return OPERATORS[op][0](logits, targets, *settings)
-    if torch.is_grad_enabled() and (logits.requires_grad or targets.requires_grad):
-        return _Eager.apply(op, logits, targets, settings)
-    return forward(op, logits, targets, settings)
+            return reduced(op, inputs, settings)
+        return OPERATORS[op][0](*inputs, *settings)
+    if torch.is_grad_enabled() and (inputs[0].requires_grad or inputs[1].requires_grad):
+        return _Eager.apply(*inputs, op, settings)
+    return forward(op, inputs, settings)
