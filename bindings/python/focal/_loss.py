@@ -29,8 +29,6 @@ def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype, name: str) -> np.
 
 def _readable(problem: dict[str, Any], name: str, array: np.ndarray, strided: bool) -> np.ndarray:
     """The array if the library can read it as it lies, else a contiguous copy."""
-    if array.flags.c_contiguous:
-        return array
     stride = stride_of(array, problem["outer"], problem["classes"]) if strided else None
     if stride is None:
         return np.ascontiguousarray(array)
@@ -38,20 +36,30 @@ def _readable(problem: dict[str, Any], name: str, array: np.ndarray, strided: bo
     return array
 
 
-def _add_settings(problem: dict[str, Any], alpha: Any, gamma: Any, fields: dict[str, Any]) -> None:
-    """What is off by default."""
+_NUMBERS = (float, int)
+
+
+def _is_vector(value: Any) -> bool:
+    return type(value) not in _NUMBERS and hasattr(value, "__len__") and not isinstance(value, str)
+
+
+def _add_settings(problem: dict[str, Any], alpha: Any, gamma: Any) -> None:
     if alpha is not None:
-        if isinstance(alpha, (Sequence, np.ndarray)):
+        if _is_vector(alpha):
             problem["alpha_mode"], problem["class_alpha"] = "per_class", tuple(map(float, alpha))
         else:
             problem["alpha_mode"], problem["alpha"] = "scalar", alpha
-    if isinstance(gamma, (Sequence, np.ndarray)) and not isinstance(gamma, str):
+    if _is_vector(gamma):
         problem["gamma_mode"], problem["class_gamma"] = "per_class", tuple(map(float, gamma))
     else:
         problem["gamma"] = gamma
-    flags = [name for name in ("background", "ignore") if fields.get(name) is not None]
+
+
+def _add_fields(problem: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Fields by their own names; a background or ignored label also sets its flag."""
+    flags = tuple(name for name in ("background", "ignore") if fields.get(name) is not None)
     if flags:
-        problem["label_flags"] = tuple(flags)
+        problem["label_flags"] = flags
     for name, value in fields.items():
         if value is not None:
             problem[name] = tuple(map(float, value)) if name.startswith("class_") else value
@@ -113,11 +121,16 @@ def _compute(
     }
     if inner != 1:
         problem["inner"] = inner
-    if dense and targets.dtype != logits.dtype:
+    if dense and targets.dtype is not logits.dtype and targets.dtype != logits.dtype:
         problem["targets_dtype"] = dtype_of(targets, "targets")
-    _add_settings(problem, alpha, gamma, fields)
-    given, logits = logits, _readable(problem, "logits", logits, inner == 1)
-    targets = _readable(problem, "targets", targets, inner == 1 and kind[0] != "l")
+    _add_settings(problem, alpha, gamma)
+    if fields:
+        _add_fields(problem, fields)
+    given = logits
+    if not logits.flags.c_contiguous:
+        logits = _readable(problem, "logits", logits, inner == 1)
+    if not targets.flags.c_contiguous:
+        targets = _readable(problem, "targets", targets, inner == 1 and kind[0] != "l")
 
     output = _OUTPUTS.get(reduction)
     if output is None:
@@ -125,7 +138,9 @@ def _compute(
     if output == "loss" and op == "softmax":
         output = "row_loss"
     problem["outputs"] = (output, "gradient") if gradient else output
-    buffers: dict[str, Any] = {"logits": bits_of(logits), "targets": bits_of(targets), "threads": threads}
+    buffers: dict[str, Any] = {"logits": logits, "targets": targets, "threads": threads}
+    if dtype == "bf16" or problem.get("targets_dtype") == "bf16":
+        buffers["logits"], buffers["targets"] = bits_of(logits), bits_of(targets)
     if weight is not None:
         _add_weight(buffers, weight, shape, rows, dtype)
     if reduction == "mean":
@@ -139,7 +154,7 @@ def _compute(
     if output != "sum":
         row_shape = shape if column and len(shape) < 2 else rows
         result = _output(out, shape if output == "loss" else row_shape, logits.dtype, "out")
-        buffers[output] = bits_of(result)
+        buffers[output] = result if dtype != "bf16" else bits_of(result)
     elif out is not None:
         raise ValueError(f"out: there is no array with reduction={reduction!r}")
     grad = None
@@ -150,7 +165,7 @@ def _compute(
                 problem["gradient_stride"] = problem["logits_stride"]
         else:
             grad = _output(grad_out, shape, logits.dtype, "grad_out")
-        buffers["gradient"] = bits_of(grad)
+        buffers["gradient"] = grad if dtype != "bf16" else bits_of(grad)
         if upstream != 1.0:
             buffers["upstream"] = upstream
     sums = plan(**problem).execute(**buffers)

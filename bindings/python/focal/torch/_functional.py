@@ -16,11 +16,17 @@ def _check(inputs: Inputs, alpha: float, reduction: str) -> None:
         raise ValueError(f"Invalid alpha value: {alpha}. It is in [0, 1], or -1 for no alpha.")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"Invalid value for reduction: '{reduction}'. It is 'none', 'mean' or 'sum'.")
+    if not (inputs[0].is_cpu and inputs[1].is_cpu):
+        _check_devices(inputs)
+    if inputs[2] is not None or inputs[3] is not None:
+        _check_devices(inputs)
+        _check_weights(inputs)
+
+
+def _check_devices(inputs: Inputs) -> None:
     for name, tensor in zip(inputs._fields, inputs):
         if tensor is not None and tensor.device.type not in ("cpu", "meta"):
             raise NotImplementedError(f"focal.torch computes on the CPU; {name} is on {tensor.device}")
-    if inputs[2] is not None or inputs[3] is not None:
-        _check_weights(inputs)
 
 
 def _check_weights(inputs: Inputs) -> None:

@@ -1,6 +1,7 @@
 """The operators torch.ops.focal.*: what computes them, and the short way to them in eager mode.
 
-Forward and backward are one pass over the logits each, and nothing is kept between them but the inputs.
+A reduced loss and its gradient are computed in one pass of the forward call where autograd wants them;
+else forward and backward are a pass each, with nothing kept between them but the inputs.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Memory(NamedTuple):
     """How the tensors of a call lie: with Settings, all that a plan depends on."""
 
     op: str
-    outputs: str
+    outputs: str | tuple
     dtype: str
     target_kind: str
     targets_dtype: str
@@ -156,12 +157,22 @@ def backward(op: str, grad: Tensor, inputs: Inputs, settings: Settings) -> Tenso
     if settings[2] == "none":
         _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
         return result.mul_(grad if op == "sigmoid" else grad.unsqueeze(settings[3]))
-    # The library's factor is a float, which holds every gradient but a double.
-    factor = grad.item()
-    exact = logits.dtype is not torch.float64 or factor == 1.0
-    upstream = factor if exact else None
-    _execute(op, "gradient", inputs, settings, gradient=result.data_ptr(), upstream=upstream)
-    return result if exact else result.mul_(grad)
+    _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+    return scaled(result, grad)
+
+
+def scaled(gradient: Tensor, grad: Tensor) -> Tensor:
+    """Times the gradient of the reduced loss, in place; it is 1 more often than not."""
+    return gradient if grad.item() == 1.0 else gradient.mul_(grad)
+
+
+def both(op: str, inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The reduced loss and its gradient in one pass."""
+    logits = inputs[0]
+    gradient = torch.empty(logits.shape, dtype=logits.dtype)
+    total, any_logits = _execute(op, ("sum", "gradient"), inputs, settings, gradient=gradient.data_ptr())
+    total = total if any_logits or settings[2] == "sum" else math.nan
+    return torch.scalar_tensor(total, dtype=logits.dtype), gradient
 
 
 # ---- The short way ----------------------------------------------------------------------------
@@ -181,15 +192,25 @@ class _Eager(torch.autograd.Function):
         settings: Settings,
     ) -> Tensor:
         ctx.save_for_backward(logits, targets, class_weight, weight)
-        ctx.op, ctx.settings = op, settings
-        return forward(op, Inputs(logits, targets, class_weight, weight), settings)
+        ctx.op, ctx.settings, ctx.gradient = op, settings, None
+        inputs = Inputs(logits, targets, class_weight, weight)
+        if settings[2] == "none" or not ctx.needs_input_grad[0]:
+            return forward(op, inputs, settings)
+        loss, ctx.gradient = both(op, inputs, settings)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
+        """Gives the gradient of the forward pass away once; whoever asks again has it computed anew."""
+        inputs = ctx.saved_tensors
+        if ctx.gradient is not None and not torch.is_grad_enabled() and is_plain(grad):
+            gradient, ctx.gradient = ctx.gradient, None
+            if not ctx.needs_input_grad[1]:
+                return scaled(gradient, grad), None, None, None, None, None
         from ._autograd import input_gradients
 
         return (
-            *input_gradients(ctx.op, grad, Inputs(*ctx.saved_tensors), ctx.settings, ctx.needs_input_grad),
+            *input_gradients(ctx.op, grad, Inputs(*inputs), ctx.settings, ctx.needs_input_grad),
             None,
             None,
         )
