@@ -18,7 +18,7 @@ Parts:
   gcc         release build by gcc, all test programs
   python      the oracle, the command and the documentation, tested from Python
   bindings    the Python package: wheel, NumPy, PyTorch, properties by Hypothesis
-  lint        clang-format, ruff, shellcheck
+  lint        clang-format, ruff, shellcheck, clang-tidy
   clang       release build by clang, all test programs
   sanitize    build with AddressSanitizer and UBSan, all test programs, the command
   aarch64     cross build for AArch64, all test programs under qemu's user mode
@@ -79,7 +79,7 @@ aarch64_packages=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cr
 
 set_up_packages() {
     local wanted=("${packages[@]}")
-    ! wants lint || wanted+=(shellcheck)
+    ! wants lint || wanted+=(shellcheck clang-tidy libomp-dev)
     ! wants bindings || wanted+=(python3-dev)
     ! wants clang || wanted+=("${clang_packages[@]}")
     if wants aarch64; then
@@ -247,7 +247,7 @@ part_bindings() {
 }
 
 part_lint() {
-    say "lint: clang-format, ruff, shellcheck"
+    say "lint: clang-format, ruff, shellcheck, clang-tidy"
     local c_files shell_files
     mapfile -t c_files < <(git ls-files '*.c' '*.h')
     mapfile -t shell_files < <(git grep -lE '^#!.*sh$|^# shellcheck shell')
@@ -256,6 +256,24 @@ part_lint() {
     local python_files
     mapfile -t python_files < <(git ls-files '*.py')
     counted lint ruff each lint ruff ruff check --quiet -- "${python_files[@]}"
+    build_gcc || return 0
+    # The tests break rules on purpose, and NEON's files are not among what this machine compiles.
+    mapfile -t c_files < <(git ls-files '*.c' | grep -vE '^(tests|examples|bindings)/|_neon\.c$')
+    counted lint clang-tidy tidy_all "${c_files[@]}"
+}
+
+# One check a file, on all processors; the flags of each file are those of the gcc build, without
+# what clang does not know.
+tidy_all() {
+    local verdicts=$logs/lint/clang-tidy-verdicts
+    sed -E 's/ -fno-(tree-loop-distribute-patterns|ipa-ra)//g' "$work/gcc/compile_commands.json" \
+        >"$logs/lint/compile_commands.json"
+    # shellcheck disable=SC2016
+    printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I FILE sh -c '
+        clang-tidy -p "$0" --quiet "$1" 2>&1 && echo "PASSED: $1" || echo "FAILED: $1"' \
+        "$logs/lint" FILE >"$verdicts"
+    cat "$verdicts"
+    echo "$(grep -c '^PASSED: ' "$verdicts") passed, $(grep -c '^FAILED: ' "$verdicts") failed"
 }
 
 part_clang() {

@@ -257,13 +257,17 @@ static void merge(verify_tally *into, const verify_tally *from) {
 /* One thread: takes chunks until there are none, then adds its tallies. */
 static void run_thread(sweep *work, verify_result *result) {
     chunk_results *chunk = calloc(1, sizeof *chunk);
-    if (chunk)
-        chunk->workspace = malloc(focal_plan_workspace_size(work->plan));
+    void *workspace = malloc(focal_plan_workspace_size(work->plan));
+    if (!chunk || !workspace) {
+        atomic_store(&work->code, fail(FAILED, "not enough memory"));
+        free(workspace);
+        free(chunk);
+        return;
+    }
+    chunk->workspace = workspace;
+    /* Softmax's label of target 1, the class of the logit, is 0. */
+    memset(chunk->targets[work->request->op == FOCAL_SOFTMAX ? 0 : 1], 1, CHUNK);
     int code = DONE;
-    if (!chunk || !chunk->workspace)
-        code = fail(FAILED, "not enough memory");
-    else /* Softmax's label of target 1, the class of the logit, is 0. */
-        memset(chunk->targets[work->request->op == FOCAL_SOFTMAX ? 0 : 1], 1, CHUNK);
     while (code == DONE && !stop_wanted && atomic_load(&work->code) == DONE) {
         uint64_t number = atomic_fetch_add(&work->next, 1);
         if (number >= work->chunks)
@@ -272,16 +276,14 @@ static void run_thread(sweep *work, verify_result *result) {
     }
     if (code != DONE)
         atomic_store(&work->code, code);
-    if (chunk) {
 #ifdef FOCAL_CLI_OPENMP
 #pragma omp critical
 #endif
-        {
-            merge(&result->loss, &chunk->loss_tally);
-            merge(&result->gradient, &chunk->gradient_tally);
-        }
-        free(chunk->workspace);
+    {
+        merge(&result->loss, &chunk->loss_tally);
+        merge(&result->gradient, &chunk->gradient_tally);
     }
+    free(workspace);
     free(chunk);
 }
 

@@ -46,7 +46,7 @@ void focal_cpu_copy_text(char *out, size_t size, const char *text, size_t length
             blank = 0;
         }
         const unsigned char byte = (unsigned char)text[i];
-        out[written++] = byte > ' ' && byte <= '~' ? text[i] : '?';
+        out[written++] = (char)(byte > ' ' && byte <= '~' ? byte : '?');
     }
     out[written] = '\0';
 }

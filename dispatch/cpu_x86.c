@@ -163,10 +163,10 @@ static void read_caches(focal_cpu *cpu, const leaf_set *leaves, const uint32_t l
 
 static void read_brand(focal_cpu *cpu, const leaf_set *leaves) {
     char brand[48];
-    for (uint32_t part = 0; part < 3; part++) {
+    for (size_t part = 0; part < 3; part++) {
         uint32_t answer[4];
-        ask(leaves, EXTENDED(2 + part), 0, answer);
-        for (unsigned i = 0; i < 4; i++) {
+        ask(leaves, EXTENDED(2 + (uint32_t)part), 0, answer);
+        for (size_t i = 0; i < 4; i++) {
             put_register(brand + 16 * part + 4 * i, answer[i]);
         }
     }

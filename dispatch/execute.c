@@ -1,11 +1,11 @@
-/* Execution: checks, counts, tasks, and the sum in block order. */
+/* Execution: checks, then tasks, of one plan or of several levels. */
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "convert.h"
 #include "plan.h"
 #include "status.h"
+#include "totals.h"
 
 /* The blocks of a range of tasks. */
 typedef struct {
@@ -91,109 +91,6 @@ static void serial_run(void *context, size_t tasks, void (*task)(void *, size_t)
     (void)context;
     for (size_t i = 0; i < tasks; i++)
         task(argument, i);
-}
-
-/* ---- What is counted, and the divisor made of it ---- */
-
-typedef struct {
-    double loss, weight;
-    int64_t rows, positives, ignored, elements;
-} totals;
-
-/* Adds the block results in index order: the one place where blocks meet. */
-static void add_blocks(totals *sum, const focal_call *call) {
-    const focal_plan *plan = call->plan;
-    const focal_block_result *results = focal_call_results(call);
-    totals own = {.rows = (int64_t)plan->rows,
-                  .elements = (int64_t)(plan->rows * (size_t)plan->problem.classes)};
-    for (size_t block = 0; block < plan->blocks; block++) {
-        own.loss += results[block].loss;
-        own.weight += results[block].weight;
-        own.positives += results[block].positives;
-        own.ignored += results[block].ignored;
-    }
-    own.rows -= own.ignored;
-    bool weights = call->weighted || plan->problem.class_weight;
-    sum->loss += own.loss;
-    sum->weight += weights ? own.weight : (double)own.rows;
-    sum->rows += own.rows;
-    sum->positives += own.positives;
-    sum->ignored += own.ignored;
-    sum->elements += own.elements;
-}
-
-/* The losses of rows that are several blocks. */
-static void add_row_losses(const focal_call *call) {
-    const focal_plan *plan = call->plan;
-    const focal_block_result *results = focal_call_results(call);
-    if (plan->blocks_per_row == 1 || !(plan->problem.outputs & FOCAL_OUTPUT_ROW_LOSS))
-        return;
-    double loss = 0.0;
-    for (size_t block = 0; block < plan->blocks; block++) {
-        loss += results[block].loss;
-        if ((block + 1) % plan->blocks_per_row != 0)
-            continue;
-        char *row =
-            (char *)call->buffers.row_loss + block / plan->blocks_per_row * plan->loss_size;
-        focal_store_f64(plan->problem.loss_dtype, &loss, row, 1);
-        loss = 0.0;
-    }
-}
-
-/* Whether the divisor depends on the targets or weights of all rows. */
-static bool counts_first(const focal_problem *problem) {
-    return problem->normalizer == FOCAL_NORMALIZER_POSITIVES ||
-           problem->normalizer == FOCAL_NORMALIZER_WEIGHT ||
-           (problem->normalizer == FOCAL_NORMALIZER_ROWS &&
-            problem->label_flags & FOCAL_LABEL_IGNORE);
-}
-
-static double divisor(const focal_call *call, const totals *sum) {
-    const focal_problem *problem = &call->plan->problem;
-    double value = 1.0;
-    switch (problem->normalizer) {
-    case FOCAL_NORMALIZER_NONE:
-        break;
-    case FOCAL_NORMALIZER_ELEMENTS:
-        value = (double)sum->elements;
-        break;
-    case FOCAL_NORMALIZER_ROWS:
-        value = (double)sum->rows;
-        break;
-    case FOCAL_NORMALIZER_WEIGHT:
-        value = sum->weight;
-        break;
-    case FOCAL_NORMALIZER_POSITIVES:
-        value = (double)sum->positives + problem->normalizer_add;
-        value = value > problem->normalizer_floor ? value : problem->normalizer_floor;
-        break;
-    case FOCAL_NORMALIZER_VALUE:
-        value = *call->buffers.normalizer;
-        break;
-    }
-    return value == 0.0 ? 1.0 : value;
-}
-
-static void set_factor(focal_call *call, double normalizer) {
-    double upstream = call->buffers.upstream ? (double)*call->buffers.upstream : 1.0;
-    call->factor = upstream / normalizer;
-}
-
-/* The sums' first version ended before `ignored`; what a caller's struct has no room for is left
- * out. */
-static void give_sums(focal_sums *sums, const totals *sum, double normalizer, bool loss) {
-    if (!sums)
-        return;
-    const focal_sums full = {
-        .struct_size = sums->struct_size,
-        .loss = loss ? sum->loss / normalizer : 0.0,
-        .rows = sum->rows,
-        .positives = sum->positives,
-        .ignored = sum->ignored,
-        .weight = sum->weight,
-        .normalizer = normalizer,
-    };
-    memcpy(sums, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
 }
 
 /* ---- Checks of a call ---- */
@@ -349,17 +246,22 @@ static focal_status give_workspaces(execution *run, void **memory, focal_error *
     return FOCAL_OK;
 }
 
-static totals add_levels(const execution *run) {
-    totals sum = {0.0, 0.0, 0, 0, 0, 0};
+static void set_factor(focal_call *call, double normalizer) {
+    double upstream = call->buffers.upstream ? (double)*call->buffers.upstream : 1.0;
+    call->factor = upstream / normalizer;
+}
+
+static focal_totals add_levels(const execution *run) {
+    focal_totals sum = {0.0, 0.0, 0, 0, 0, 0};
     for (size_t i = 0; i < run->count; i++)
-        add_blocks(&sum, &run->levels[i].call);
+        focal_totals_add(&sum, &run->levels[i].call);
     return sum;
 }
 
 static void compute(execution *run, const focal_parallel *loop, focal_sums *sums) {
     const focal_call *first = &run->levels[0].call;
-    totals counted = {0.0, 0.0, 0, 0, 0, 0};
-    bool counting = counts_first(&first->plan->problem);
+    focal_totals counted = {0.0, 0.0, 0, 0, 0, 0};
+    bool counting = focal_counts_first(&first->plan->problem);
     if (counting && run->tasks > 0) {
         loop->run(loop->context, run->tasks, count_task, run);
         counted = add_levels(run);
@@ -370,7 +272,7 @@ static void compute(execution *run, const focal_parallel *loop, focal_sums *sums
             counted.elements += (int64_t)(plan->rows * (size_t)plan->problem.classes);
         }
     }
-    double normalizer = divisor(first, &counted);
+    double normalizer = focal_divisor(first, &counted);
     bool loss = false;
     for (size_t i = 0; i < run->count; i++) {
         set_factor(&run->levels[i].call, normalizer);
@@ -379,11 +281,11 @@ static void compute(execution *run, const focal_parallel *loop, focal_sums *sums
     if (run->tasks > 0)
         loop->run(loop->context, run->tasks, compute_task, run);
     for (size_t i = 0; i < run->count; i++)
-        add_row_losses(&run->levels[i].call);
-    totals sum = add_levels(run);
+        focal_row_losses_add(&run->levels[i].call);
+    focal_totals sum = add_levels(run);
     if (counting)
         sum.positives = counted.positives;
-    give_sums(sums, &sum, normalizer, loss);
+    focal_sums_give(sums, &sum, normalizer, loss);
 }
 
 static focal_status run_levels(execution *run, const focal_plan *const *plans,
@@ -420,13 +322,13 @@ focal_status focal_plans_execute(const focal_plan *const *plans, const focal_buf
                                  size_t levels, const focal_parallel *parallel,
                                  focal_sums *sums, focal_error *error) {
     if (levels == 0) {
-        const totals none = {0.0, 0.0, 0, 0, 0, 0};
+        const focal_totals none = {0.0, 0.0, 0, 0, 0, 0};
         focal_sums read;
         if (sums && !focal_struct_read(&read, sizeof read, offsetof(focal_sums, ignored), sums))
             return focal_fail(error, FOCAL_E_STRUCT, "sums.struct_size", -1,
                               "%zu is not a known size; use FOCAL_SUMS_INIT",
                               sums->struct_size);
-        give_sums(sums, &none, 1.0, false);
+        focal_sums_give(sums, &none, 1.0, false);
         return FOCAL_OK;
     }
     if (!plans || !buffers)
@@ -467,7 +369,7 @@ static focal_status start_piece(focal_call *call, const focal_plan *plan,
         return focal_fail(error, FOCAL_E_NULL, "workspace", -1,
                           "execution in ranges needs one of %zu bytes",
                           focal_plan_workspace_size(plan));
-    if (counts_first(&plan->problem))
+    if (focal_counts_first(&plan->problem))
         return focal_fail(error, FOCAL_E_UNSUPPORTED, "normalizer", -1,
                           "\"%s\" is known after all ranges only: count yourself and use "
                           "FOCAL_NORMALIZER_VALUE, or focal_plan_execute",
@@ -477,9 +379,10 @@ static focal_status start_piece(focal_call *call, const focal_plan *plan,
 
 static double constant_divisor(const focal_call *call) {
     const focal_plan *plan = call->plan;
-    const totals sum = {.rows = (int64_t)plan->rows,
-                        .elements = (int64_t)(plan->rows * (size_t)plan->problem.classes)};
-    return divisor(call, &sum);
+    const focal_totals sum = {.rows = (int64_t)plan->rows,
+                              .elements =
+                                  (int64_t)(plan->rows * (size_t)plan->problem.classes)};
+    return focal_divisor(call, &sum);
 }
 
 focal_status focal_plan_execute_range(const focal_plan *plan, const focal_buffers *buffers,
@@ -510,9 +413,10 @@ focal_status focal_plan_finish(const focal_plan *plan, const focal_buffers *buff
         status = check_sums(plan, sums, error);
     if (status != FOCAL_OK)
         return status;
-    totals sum = {0.0, 0.0, 0, 0, 0, 0};
-    add_row_losses(&call);
-    add_blocks(&sum, &call);
-    give_sums(sums, &sum, constant_divisor(&call), plan->problem.outputs & FOCAL_OUTPUT_SUM);
+    focal_totals sum = {0.0, 0.0, 0, 0, 0, 0};
+    focal_row_losses_add(&call);
+    focal_totals_add(&sum, &call);
+    focal_sums_give(sums, &sum, constant_divisor(&call),
+                    plan->problem.outputs & FOCAL_OUTPUT_SUM);
     return FOCAL_OK;
 }

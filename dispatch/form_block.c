@@ -6,7 +6,7 @@
 #include "form_run.h"
 #include "targets.h"
 
-static void sum_rows(form_scratch *scratch, const focal_tile *run) {
+static void sum_rows(focal_form_scratch *scratch, const focal_tile *run) {
     for (size_t r = 0; r < run->kept; r++) {
         double sum = 0.0;
         for (size_t c = 0; c < run->width; c++)
@@ -16,57 +16,57 @@ static void sum_rows(form_scratch *scratch, const focal_tile *run) {
 }
 
 static double run_sigmoid(const focal_call *call, const focal_tile *run,
-                          form_scratch *scratch) {
-    form_take_logits(call, run, scratch);
-    form_take_targets(call, run, scratch);
-    form_take_parameters(call, run, scratch);
+                          focal_form_scratch *scratch) {
+    focal_form_take_logits(call, run, scratch);
+    focal_form_take_targets(call, run, scratch);
+    focal_form_take_parameters(call, run, scratch);
     scratch->span.count = run->kept * run->width;
     call->plan->form->function(&scratch->span);
-    form_give(call, run, scratch);
+    focal_form_give(call, run, scratch);
     return scratch->span.sum;
 }
 
 /* Runs of at most FORM_RUN elements that cover whole rows. */
 static double run_sigmoid_rows(const focal_call *call, const focal_tile *tile,
-                               form_scratch *scratch) {
+                               focal_form_scratch *scratch) {
     size_t rows = FORM_RUN / tile->width;
     double sum = 0.0;
     for (size_t first = 0; first < tile->rows; first += rows) {
-        focal_tile run = form_part(tile, first, rows, 0, tile->width);
+        focal_tile run = focal_form_part(tile, first, rows, 0, tile->width);
         if (run.kept == 0) {
-            form_zero(call, &run);
+            focal_form_zero(call, &run);
             continue;
         }
         sum += run_sigmoid(call, &run, scratch);
         if (scratch->row_loss_wanted)
             sum_rows(scratch, &run);
-        form_give_row_losses(call, &run, scratch);
+        focal_form_give_row_losses(call, &run, scratch);
     }
     return sum;
 }
 
 static double run_sigmoid_pieces(const focal_call *call, const focal_tile *tile,
-                                 form_scratch *scratch) {
+                                 focal_form_scratch *scratch) {
     double sum = 0.0;
     for (size_t row = 0; row < tile->rows; row++) {
-        focal_tile whole = form_part(tile, row, 1, 0, tile->width);
+        focal_tile whole = focal_form_part(tile, row, 1, 0, tile->width);
         if (whole.kept == 0) {
-            form_zero(call, &whole);
+            focal_form_zero(call, &whole);
             continue;
         }
         double row_loss = 0.0;
         for (size_t column = 0; column < tile->width; column += FORM_RUN) {
-            focal_tile run = form_part(tile, row, 1, column, FORM_RUN);
+            focal_tile run = focal_form_part(tile, row, 1, column, FORM_RUN);
             row_loss += run_sigmoid(call, &run, scratch);
         }
         sum += row_loss;
         scratch->row_loss[0] = row_loss;
-        form_give_row_losses(call, &whole, scratch);
+        focal_form_give_row_losses(call, &whole, scratch);
     }
     return sum;
 }
 
-static void step_row(const focal_call *call, form_scratch *scratch, focal_form_step step,
+static void step_row(const focal_call *call, focal_form_scratch *scratch, focal_form_step step,
                      size_t at, size_t first, size_t count) {
     focal_form_span span = scratch->span;
     span.step = step;
@@ -86,17 +86,18 @@ static void step_row(const focal_call *call, form_scratch *scratch, focal_form_s
 }
 
 /* `row` is one of the array that is not skipped. */
-static focal_form_row start_row(const focal_call *call, size_t row, form_scratch *scratch) {
+static focal_form_row start_row(const focal_call *call, size_t row,
+                                focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     focal_form_row state = {.most = -HUGE_VAL};
     if (!focal_target_is_label(problem->target_kind))
         return state;
     state.label = (size_t)focal_label_at(problem->target_kind, call->buffers.targets, row);
-    state.gamma = form_gamma(problem, state.label);
-    state.weight = form_alpha(problem, state.label) * focal_row_weight(call, row);
+    state.gamma = focal_form_gamma(problem, state.label);
+    state.weight = focal_form_alpha(problem, state.label) * focal_row_weight(call, row);
     const focal_tile label = {row, 1, state.label, 1, NULL, 1};
-    form_take(&label, &call->plan->logits, call->buffers.logits, problem->dtype, scratch->raw,
-              &state.label_logit);
+    focal_form_take(&label, &call->plan->logits, call->buffers.logits, problem->dtype,
+                    scratch->raw, &state.label_logit);
     return state;
 }
 
@@ -106,19 +107,19 @@ static bool wants_elements(const focal_problem *problem) {
 }
 
 static double run_softmax_rows(const focal_call *call, const focal_tile *tile,
-                               form_scratch *scratch) {
+                               focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     size_t rows = FORM_RUN / tile->width, width = tile->width;
     double sum = 0.0;
     for (size_t first = 0; first < tile->rows; first += rows) {
-        focal_tile run = form_part(tile, first, rows, 0, width);
+        focal_tile run = focal_form_part(tile, first, rows, 0, width);
         if (run.kept == 0) {
-            form_zero(call, &run);
+            focal_form_zero(call, &run);
             continue;
         }
-        form_take_logits(call, &run, scratch);
-        form_take_targets(call, &run, scratch);
-        form_take_parameters(call, &run, scratch);
+        focal_form_take_logits(call, &run, scratch);
+        focal_form_take_targets(call, &run, scratch);
+        focal_form_take_parameters(call, &run, scratch);
         for (size_t r = 0, at = 0; r < run.rows; r++) {
             if (run.skip && run.skip[r])
                 continue;
@@ -131,39 +132,39 @@ static double run_softmax_rows(const focal_call *call, const focal_tile *tile,
             scratch->row_loss[at++] = state.loss;
             sum += state.loss;
         }
-        form_give(call, &run, scratch);
-        form_give_row_losses(call, &run, scratch);
+        focal_form_give(call, &run, scratch);
+        focal_form_give_row_losses(call, &run, scratch);
     }
     return sum;
 }
 
 static double run_softmax_pieces(const focal_call *call, const focal_tile *tile,
-                                 form_scratch *scratch) {
+                                 focal_form_scratch *scratch) {
     int last = wants_elements(&call->plan->problem) ? FORM_ROW_RESULTS : FORM_ROW_TERMS;
     double sum = 0.0;
     for (size_t row = 0; row < tile->rows; row++) {
-        focal_tile whole = form_part(tile, row, 1, 0, tile->width);
+        focal_tile whole = focal_form_part(tile, row, 1, 0, tile->width);
         if (whole.kept == 0) {
-            form_zero(call, &whole);
+            focal_form_zero(call, &whole);
             continue;
         }
         focal_form_row state = start_row(call, whole.row, scratch);
         scratch->span.row = &state;
         for (int step = FORM_ROW_MAX; step <= last; step++)
             for (size_t column = 0; column < tile->width; column += FORM_RUN) {
-                focal_tile run = form_part(tile, row, 1, column, FORM_RUN);
-                form_take_logits(call, &run, scratch);
+                focal_tile run = focal_form_part(tile, row, 1, column, FORM_RUN);
+                focal_form_take_logits(call, &run, scratch);
                 if (step >= FORM_ROW_TERMS) {
-                    form_take_targets(call, &run, scratch);
-                    form_take_parameters(call, &run, scratch);
+                    focal_form_take_targets(call, &run, scratch);
+                    focal_form_take_parameters(call, &run, scratch);
                 }
                 step_row(call, scratch, (focal_form_step)step, 0, column, run.width);
                 if (step == FORM_ROW_RESULTS)
-                    form_give(call, &run, scratch);
+                    focal_form_give(call, &run, scratch);
             }
         scratch->row_loss[0] = state.loss;
         sum += state.loss;
-        form_give_row_losses(call, &whole, scratch);
+        focal_form_give_row_losses(call, &whole, scratch);
     }
     return sum;
 }
@@ -171,8 +172,8 @@ static double run_softmax_pieces(const focal_call *call, const focal_tile *tile,
 void focal_form_blocks_run(const focal_call *call, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     bool softmax = plan->problem.op == FOCAL_SOFTMAX;
-    form_scratch scratch;
-    form_start(call, &scratch);
+    focal_form_scratch scratch;
+    focal_form_start(call, &scratch);
     for (size_t block = first; block < first + count; block++) {
         focal_tile tile = focal_block_tile(plan, block);
         focal_block_result result = focal_count(call, &tile);

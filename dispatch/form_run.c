@@ -21,7 +21,7 @@ static const focal_layout row_layout = {1, 1, 1};
 #define KERNEL_FORM_7 KERNEL_FORM_MATCH
 FOCAL_FORM_LIST(SAME_NUMBER)
 
-double form_alpha(const focal_problem *problem, size_t class) {
+double focal_form_alpha(const focal_problem *problem, size_t class) {
     switch (problem->alpha_mode) {
     case FOCAL_ALPHA_SCALAR:
         return problem->alpha;
@@ -35,7 +35,7 @@ double form_alpha(const focal_problem *problem, size_t class) {
     return 1.0;
 }
 
-double form_gamma(const focal_problem *problem, size_t class) {
+double focal_form_gamma(const focal_problem *problem, size_t class) {
     return problem->gamma_mode == FOCAL_GAMMA_PER_CLASS ? problem->class_gamma[class]
                                                         : problem->gamma;
 }
@@ -58,7 +58,7 @@ static void fill(double *values, double value) {
         values[i] = value;
 }
 
-void form_start(const focal_call *call, form_scratch *scratch) {
+void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     uint32_t outputs = problem->outputs;
     bool split = problem->gamma_mode == FOCAL_GAMMA_SPLIT;
@@ -99,8 +99,8 @@ void form_start(const focal_call *call, form_scratch *scratch) {
     };
 }
 
-focal_tile form_part(const focal_tile *tile, size_t first, size_t rows, size_t column,
-                     size_t width) {
+focal_tile focal_form_part(const focal_tile *tile, size_t first, size_t rows, size_t column,
+                           size_t width) {
     focal_tile part = *tile;
     part.row += first;
     part.rows = rows < tile->rows - first ? rows : tile->rows - first;
@@ -115,8 +115,8 @@ focal_tile form_part(const focal_tile *tile, size_t first, size_t rows, size_t c
     return part;
 }
 
-void form_take(const focal_tile *run, const focal_layout *layout, const void *array,
-               focal_dtype dtype, void *raw, double *values) {
+void focal_form_take(const focal_tile *run, const focal_layout *layout, const void *array,
+                     focal_dtype dtype, void *raw, double *values) {
     const void *elements = focal_gather(run, layout, array, focal_dtype_size(dtype), raw);
     focal_load_f64(dtype, elements, values, run->kept * run->width);
 }
@@ -126,20 +126,21 @@ static size_t match_label(const focal_call *call, size_t column) {
                                   column);
 }
 
-void form_take_logits(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+void focal_form_take_logits(const focal_call *call, const focal_tile *run,
+                            focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     focal_dtype dtype = plan->problem.dtype;
     if (!is_match(&plan->problem)) {
-        form_take(run, &plan->logits, call->buffers.logits, dtype, scratch->raw,
-                  scratch->logits);
+        focal_form_take(run, &plan->logits, call->buffers.logits, dtype, scratch->raw,
+                        scratch->logits);
         return;
     }
     for (size_t c = 0; c < run->width; c++) {
         focal_tile column = *run;
         column.column = match_label(call, run->column + c);
         column.width = 1;
-        form_take(&column, &plan->logits, call->buffers.logits, dtype, scratch->raw,
-                  scratch->column);
+        focal_form_take(&column, &plan->logits, call->buffers.logits, dtype, scratch->raw,
+                        scratch->column);
         for (size_t r = 0; r < run->kept; r++)
             scratch->logits[r * run->width + c] = scratch->column[r];
     }
@@ -165,7 +166,8 @@ static void mark_labels(const focal_call *call, const focal_tile *run, double *t
     }
 }
 
-void form_take_targets(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+void focal_form_take_targets(const focal_call *call, const focal_tile *run,
+                             focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const void *targets = call->buffers.targets;
     if (is_match(&plan->problem))
@@ -177,8 +179,8 @@ void form_take_targets(const focal_call *call, const focal_tile *run, form_scrat
         for (size_t i = 0; i < run->kept * run->width; i++)
             scratch->targets[i] = (double)bytes[i];
     } else {
-        form_take(run, &plan->targets, targets, plan->problem.targets_dtype, scratch->raw,
-                  scratch->targets);
+        focal_form_take(run, &plan->targets, targets, plan->problem.targets_dtype, scratch->raw,
+                        scratch->targets);
     }
 }
 
@@ -203,7 +205,8 @@ static double class_weight(const focal_problem *problem, size_t class) {
     return problem->class_weight[class];
 }
 
-static void take_weights(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+static void take_weights(const focal_call *call, const focal_tile *run,
+                         focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     bool of_label = problem->op == FOCAL_SOFTMAX && focal_target_is_label(problem->target_kind);
@@ -216,9 +219,9 @@ static void take_weights(const focal_call *call, const focal_tile *run, form_scr
             weight[i] = 1.0;
     if (call->buffers.element_weight) {
         double *factors = scratch->gradient; /* free before the kernel runs */
-        form_take(run, &plan->element_weight, call->buffers.element_weight,
-                  plan->weight_size == sizeof(double) ? FOCAL_F64 : FOCAL_F32, scratch->raw,
-                  factors);
+        focal_form_take(run, &plan->element_weight, call->buffers.element_weight,
+                        plan->weight_size == sizeof(double) ? FOCAL_F64 : FOCAL_F32,
+                        scratch->raw, factors);
         for (size_t i = 0; i < count; i++)
             weight[i] *= factors[i];
     }
@@ -230,20 +233,20 @@ static void take_weights(const focal_call *call, const focal_tile *run, form_scr
         }
 }
 
-void form_take_parameters(const focal_call *call, const focal_tile *run,
-                          form_scratch *scratch) {
+void focal_form_take_parameters(const focal_call *call, const focal_tile *run,
+                                focal_form_scratch *scratch) {
     const focal_problem *problem = &call->plan->problem;
     size_t count = run->kept * run->width;
     if (problem->alpha_mode == FOCAL_ALPHA_PER_CLASS ||
         problem->alpha_mode == FOCAL_ALPHA_BACKGROUND) {
         bool of_label =
             problem->op == FOCAL_SOFTMAX && focal_target_is_label(problem->target_kind);
-        take_by_class(call, run, of_label, form_alpha, scratch->alpha_positive);
+        take_by_class(call, run, of_label, focal_form_alpha, scratch->alpha_positive);
         for (size_t i = 0; i < count; i++)
             scratch->alpha_negative[i] = negative_alpha(problem, scratch->alpha_positive[i]);
     }
     if (problem->gamma_mode == FOCAL_GAMMA_PER_CLASS) {
-        take_by_class(call, run, false, form_gamma, scratch->gamma_positive);
+        take_by_class(call, run, false, focal_form_gamma, scratch->gamma_positive);
         memcpy(scratch->gamma_negative, scratch->gamma_positive, count * sizeof(double));
     }
     if (focal_call_has_weights(call))
@@ -261,7 +264,8 @@ static void give(const focal_tile *run, const focal_layout *layout, const double
     }
 }
 
-void form_give(const focal_call *call, const focal_tile *run, form_scratch *scratch) {
+void focal_form_give(const focal_call *call, const focal_tile *run,
+                     focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     const focal_buffers *buffers = &call->buffers;
@@ -281,15 +285,15 @@ static focal_tile tile_of_rows(const focal_tile *run) {
     return (focal_tile){run->row, run->rows, 0, 1, run->skip, run->kept};
 }
 
-void form_give_row_losses(const focal_call *call, const focal_tile *run,
-                          form_scratch *scratch) {
+void focal_form_give_row_losses(const focal_call *call, const focal_tile *run,
+                                focal_form_scratch *scratch) {
     focal_tile rows = tile_of_rows(run);
     if (scratch->row_loss_wanted)
         give(&rows, &row_layout, scratch->row_loss, call->buffers.row_loss,
              call->plan->problem.loss_dtype, scratch->raw);
 }
 
-void form_zero(const focal_call *call, const focal_tile *run) {
+void focal_form_zero(const focal_call *call, const focal_tile *run) {
     const focal_plan *plan = call->plan;
     const focal_buffers *buffers = &call->buffers;
     uint32_t outputs = plan->problem.outputs;

@@ -5,7 +5,7 @@
 #include "plan.h"
 
 /* About 70 KiB on the stack of the thread that runs a task. */
-typedef struct form_scratch {
+typedef struct focal_form_scratch {
     double logits[FORM_RUN], targets[FORM_RUN];
     double alpha_positive[FORM_RUN], alpha_negative[FORM_RUN];
     double gamma_positive[FORM_RUN], gamma_negative[FORM_RUN];
@@ -17,33 +17,38 @@ typedef struct form_scratch {
     uint8_t skip[FOCAL_BLOCK];
     bool row_loss_wanted;
     focal_form_span span;
-} form_scratch;
+} focal_form_scratch;
 
 /* The span's constant fields, and parameters that are the same for every element. */
-void form_start(const focal_call *call, form_scratch *scratch);
+void focal_form_start(const focal_call *call, focal_form_scratch *scratch);
 
 /* Rows [first, first + rows) of the tile and classes [column, column + width), as far as there
  * are such. */
-focal_tile form_part(const focal_tile *tile, size_t first, size_t rows, size_t column,
-                     size_t width);
+focal_tile focal_form_part(const focal_tile *tile, size_t first, size_t rows, size_t column,
+                           size_t width);
 
 /* The run's elements as doubles. */
-void form_take(const focal_tile *run, const focal_layout *layout, const void *array,
-               focal_dtype dtype, void *raw, double *values);
-void form_take_logits(const focal_call *call, const focal_tile *run, form_scratch *scratch);
-void form_take_targets(const focal_call *call, const focal_tile *run, form_scratch *scratch);
+void focal_form_take(const focal_tile *run, const focal_layout *layout, const void *array,
+                     focal_dtype dtype, void *raw, double *values);
+void focal_form_take_logits(const focal_call *call, const focal_tile *run,
+                            focal_form_scratch *scratch);
+void focal_form_take_targets(const focal_call *call, const focal_tile *run,
+                             focal_form_scratch *scratch);
 
 /* What is not the same for every element: alpha, gamma, weights. */
-void form_take_parameters(const focal_call *call, const focal_tile *run, form_scratch *scratch);
+void focal_form_take_parameters(const focal_call *call, const focal_tile *run,
+                                focal_form_scratch *scratch);
 
 /* The results of the run, zeros for its skipped rows; row losses if they are whole. */
-void form_give(const focal_call *call, const focal_tile *run, form_scratch *scratch);
-void form_give_row_losses(const focal_call *call, const focal_tile *run, form_scratch *scratch);
+void focal_form_give(const focal_call *call, const focal_tile *run,
+                     focal_form_scratch *scratch);
+void focal_form_give_row_losses(const focal_call *call, const focal_tile *run,
+                                focal_form_scratch *scratch);
 
 /* Zeros for a run of skipped rows. */
-void form_zero(const focal_call *call, const focal_tile *run);
+void focal_form_zero(const focal_call *call, const focal_tile *run);
 
-double form_alpha(const focal_problem *problem, size_t class);
-double form_gamma(const focal_problem *problem, size_t class);
+double focal_form_alpha(const focal_problem *problem, size_t class);
+double focal_form_gamma(const focal_problem *problem, size_t class);
 
 #endif

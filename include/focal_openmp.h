@@ -15,15 +15,18 @@
 #endif
 #include <omp.h>
 
-static inline void focal_openmp_run(void *context, size_t tasks,
-                                    void (*task)(void *argument, size_t index),
-                                    void *argument) {
+static inline int focal_openmp_threads(void *context, size_t tasks) {
     int threads = (int)(intptr_t)context;
     if (threads <= 0)
         threads = omp_get_max_threads();
-    if ((size_t)threads > tasks)
-        threads = (int)tasks;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (tasks > 1)
+    return (size_t)threads > tasks ? (int)tasks : threads;
+}
+
+static inline void focal_openmp_run(void *context, size_t tasks,
+                                    void (*task)(void *argument, size_t index),
+                                    void *argument) {
+#pragma omp parallel for schedule(dynamic)                                                     \
+    num_threads(focal_openmp_threads(context, tasks)) if (tasks > 1)
     for (int64_t index = 0; index < (int64_t)tasks; index++)
         task(argument, (size_t)index);
 }

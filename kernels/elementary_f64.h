@@ -71,9 +71,10 @@ FOCAL_BODY vdm is_zero(vd a) {
 
 /* ---- Exponentials ---- */
 
-/* exp(a) = 2^n exp(r), a = n ln 2 + r. Below `EXP_CUT`, where exp(a) rounds to 0, arguments are
- * raised to it, so that 2^(n + 64) is a normal number. NaN passes. */
+/* exp(a) = 2^n exp(r), a = n ln 2 + r. Arguments below EXP_CUT, where exp(a) rounds to 0, and above
+ * EXP_TOP are cut, so that 2^(n + 64) is a normal number. NaN passes. */
 #define EXP_CUT -750.0
+#define EXP_TOP 660.0
 
 typedef struct {
     vd2 r;
@@ -83,7 +84,7 @@ typedef struct {
 FOCAL_BODY exp_argument exp_reduce(vd2 a) {
     vd cut = vd_set(EXP_CUT), shift = vd_set(0x1.8p52 + 64.0);
     vd low = vd_select(vdm_lt(cut, a.high), a.low, vd_set(0.0));
-    vd high = vd_max(cut, a.high);
+    vd high = vd_min(vd_set(EXP_TOP), vd_max(cut, a.high));
     vd magic = vd_fma(high, vd_set(0x1.71547652b82fep0), shift);
     vd n = vd_sub(magic, shift);
     /* The products are exact: n has 11 bits, the parts of ln 2 have 42. */
@@ -139,7 +140,7 @@ FOCAL_BODY vd2 exp_pair_f64(focal_kernel_tier tier, vd2 a) {
                  exp_scaled_f64(vd_add(sum.low, tail.low), argument.scale)};
 }
 
-/* exp(a) for a <= 0, rounded to one double: 0.8 ULP. */
+/* exp(a) for a <= 660, rounded to one double: 0.8 ULP. */
 FOCAL_BODY vd exp_f64(vd2 a) {
     exp_argument argument = exp_reduce(a);
     vd r = argument.r.high;

@@ -1,8 +1,8 @@
-/* What a form kernel is: it computes every form of the op (docs/forms.md) on one run of elements in
- * double precision, whatever the storage type. The plain forms of f32 have kernels of their own
- * (kernel.h); these serve the rest, and f64. The caller gathers runs into contiguous doubles, expands parameters
- * to one value per element, and rounds the results to their storage type once. Kernels never
- * fail. */
+/* What a form kernel is: it computes every form of the op (docs/forms.md) on one run of elements
+ * in double precision, whatever the storage type. The plain forms of f32 have kernels of their own
+ * (kernel.h); these serve the rest, and f64. The caller gathers runs into contiguous doubles,
+ * expands parameters to one value per element, and rounds the results to their storage type once.
+ * Kernels never fail. */
 #ifndef FOCAL_KERNEL_FORM_H
 #define FOCAL_KERNEL_FORM_H
 
@@ -35,7 +35,7 @@ typedef enum {
 /* The steps of a softmax row, in this order; each runs over all runs of the row before the next. */
 typedef enum {
     FORM_ROW_MAX,    /* row->most and row->most_at */
-    FORM_ROW_OTHERS, /* row->others: sum of exp(x - most) without element `apart` */
+    FORM_ROW_OTHERS, /* row->others */
     FORM_ROW_TERMS,  /* adds the run's terms to row->loss, ->slope, ->curvature */
     FORM_ROW_RESULTS /* gradient, Hessian and target gradient of the run's elements */
 } focal_form_step;
@@ -46,10 +46,13 @@ typedef struct {
     size_t most_at;            /* index in the row of its first occurrence */
     double others, others_low; /* sum of exp(x_c - most) over c != most_at, in two doubles */
     double amount;             /* sum of w_c t_c: where it is 0 so is everything */
-    double
-        loss; /* sum of w_c t_c (1 - p_c)^gamma_c (-log p_c), or as smooth_cross_entropy says */
-    double slope;     /* sum of w_c t_c b_c, b_c = p_c f'(p_c), for the gradient */
-    double curvature; /* sum of w_c t_c p_c b_c', for the Hessian */
+    /* Sum of w_c t_c (1 - p_c)^gamma_c (-log p_c), or as smooth_cross_entropy says. */
+    double loss;
+    /* Sums of w_c t_c b_c, b_c = p_c f'(p_c), for the gradient, and of w_c t_c p_c b_c', for the
+     * Hessian, over c != most_at, and their terms of most_at. With smooth_cross_entropy slope is
+     * the cross-entropy. */
+    double slope, slope_most;
+    double curvature, curvature_most;
     /* With smooth_cross_entropy: the label, whose p_t makes the modulating factor. */
     size_t label;
     double label_logit;
@@ -61,27 +64,28 @@ typedef struct {
 typedef struct focal_form_span {
     size_t count; /* 1 ... FORM_RUN */
     const double *logits;
-    const double
-        *targets; /* in [0, 1], not smoothed; softmax with a label: 1 there, 0 elsewhere */
-    /* alpha of target 1 and of target 0 (1 and 1 without alpha; softmax uses the first), gamma of the positive and the negative
-     * part (softmax and all forms but SPLIT and MATCH use the first), all weights multiplied. */
+    /* In [0, 1], not smoothed; softmax with a label: 1 there, 0 elsewhere. */
+    const double *targets;
+    /* alpha of target 1 and of target 0 (1 and 1 without alpha; alpha itself of VARIFOCAL's
+     * negatives; softmax uses the first), gamma of the positive and the negative part (softmax and
+     * all forms but SPLIT and MATCH use the first), all weights multiplied. */
     const double *alpha_positive, *alpha_negative, *gamma_positive, *gamma_negative, *weight;
     double margin, star_beta, poly_epsilon;
     double smoothing; /* in [0, 1) */
-    bool
-        smooth_cross_entropy; /* modulating factor and alpha from `targets`, cross-entropy from the smoothed ones */
+    /* Modulating factor and alpha from `targets`, cross-entropy from the smoothed ones. */
+    bool smooth_cross_entropy;
     size_t classes; /* of the row, for softmax's smoothing */
-    /* Gammas of the run: all equal to this, or NaN if they differ. Lets 0, 1, 2 and half-integers go by products. */
+    /* Gammas of the run: all equal to this, or NaN if they differ. Lets 0, 1, 2 and half-integers
+     * go by products. */
     double gamma_uniform;
     focal_kernel_form form;
     focal_kernel_hessian hessian_mode;
     double hessian_floor; /* 0: none. Applied before `scale` */
     double scale; /* multiplies gradient, Hessian, target gradient: upstream over normalizer */
     double *loss; /* (may be NULL); not scaled */
-    double *gradient; /* (may be NULL) */
-    double *hessian;  /* (may be NULL) */
-    double *
-        target_gradient; /* (may be NULL) d loss / d targets[i]; 0 for targets that are labels is not needed */
+    double *gradient;        /* (may be NULL) */
+    double *hessian;         /* (may be NULL) */
+    double *target_gradient; /* (may be NULL) d loss / d targets[i] */
     double sum; /* out, sigmoid: sum of the run's losses, 8 lanes x 2 steps in a fixed tree */
     /* Softmax */
     focal_form_step step;

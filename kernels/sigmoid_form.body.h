@@ -28,11 +28,14 @@ typedef struct {
     vd2 smaller;  /* 1 - p */
     vd2 log1p_e;  /* -log p */
     vd variance;  /* p (1-p), the derivative of p */
+    vd turn;      /* 1 - 2p without cancellation, for target gradients */
+
 } form_logit;
 
-/* A target for |x|, right = t or 1 - t, wrong = 1 - right. */
+/* A target for |x|, right = t or 1 - t, wrong = 1 - right, of which a rounding error would be
+ * multiplied by gamma, or by the logit. */
 typedef struct {
-    vd right, wrong;
+    vd2 right, wrong;
 } form_target;
 
 /* The base of a modulating factor. */
@@ -75,14 +78,23 @@ FOCAL_BODY form_logit form_logit_of(focal_kernel_tier tier, vd x, vd low) {
     l.smaller = pair_product(l.e, l.larger);
     l.log1p_e = log1p_pair_f64(tier, l.e, l.smaller);
     l.variance = vd_mul(l.larger.high, l.smaller.high);
+    l.turn = vd_set(0.0);
+
     return l;
 }
 
+/* t (1-s) + s/2 and its complement; products with 1 are exact, so the short way has the same bits. */
 FOCAL_BODY form_target form_target_of(vdm positive, vd t, double smoothing) {
-    vd keep = vd_set(1.0 - smoothing), half = vd_set(0.5 * smoothing);
-    vd one = vd_fma(t, keep, half);
-    vd zero = vd_fma(vd_sub(vd_set(1.0), t), keep, half);
-    return (form_target){vd_select(positive, one, zero), vd_select(positive, zero, one)};
+    vd one = vd_set(1.0), zero = vd_set(0.0);
+    vd2 of_one = {t, zero}, of_zero = exact_sum(one, vd_neg(t));
+    if (smoothing != 0.0) {
+        vd2 keep = exact_sum_ordered(one, vd_set(-smoothing));
+        vd2 half = {vd_set(0.5 * smoothing), zero};
+        of_one = pair_sum(pair_product(of_one, keep), half);
+        of_zero = pair_sum(pair_product(of_zero, keep), half);
+    }
+    return (form_target){pair_select(positive, of_one, of_zero),
+                         pair_select(positive, of_zero, of_one)};
 }
 
 /* -log(1 - p) as a pair; that of p is log1p_e. */
@@ -97,7 +109,7 @@ FOCAL_BODY vd form_times(vd factor, vd other) {
 
 /* softplus(|x|) - right |x| */
 FOCAL_BODY vd form_cross_entropy(const form_logit *l, form_target t) {
-    return vd_add(form_times(t.wrong, l->infinite), l->log1p_e.high);
+    return vd_add(form_times(t.wrong.high, l->infinite), l->log1p_e.high);
 }
 
 FOCAL_BODY vd form_finite(vd a) {
@@ -106,15 +118,15 @@ FOCAL_BODY vd form_finite(vd a) {
 
 /* `soft` for targets between 0 and 1, else what holds at wrong = 0 or at right = 0. */
 FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
-    vd result = vd_select(is_zero(t.right), wrong, soft);
-    return vd_select(is_zero(t.wrong), right, result);
+    vd result = vd_select(is_zero(t.right.high), wrong, soft);
+    return vd_select(is_zero(t.wrong.high), right, result);
 }
 
 /* log b for a base that is 1 - p or p where the target is hard. */
 FOCAL_BODY vd2 form_log(focal_kernel_tier tier, const form_step *s, vd2 base) {
     vd2 log = log_pair_f64(tier, base);
-    log = pair_select(is_zero(s->hard.right), pair_negative(s->x.log1p_e), log);
-    return pair_select(is_zero(s->hard.wrong), pair_negative(form_softplus(&s->x)), log);
+    log = pair_select(is_zero(s->hard.right.high), pair_negative(s->x.log1p_e), log);
+    return pair_select(is_zero(s->hard.wrong.high), pair_negative(form_softplus(&s->x)), log);
 }
 
 /* ---- Bases ---- */
@@ -123,18 +135,24 @@ FOCAL_BODY vd2 form_log(focal_kernel_tier tier, const form_step *s, vd2 base) {
 FOCAL_BODY form_base form_base_focal(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
     form_target t = s->hard;
-    vd2 q = pair_sum(pair_scale(x->larger, t.wrong), pair_scale(x->smaller, t.right));
+    vd2 q = pair_sum(pair_product(x->larger, t.wrong), pair_product(x->smaller, t.right));
     vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
-    vd slope = vd_mul(vd_sub(t.wrong, t.right), vd_div(x->variance, q.high));
+    vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
     slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
-    return (form_base){q.high, form_log(tier, s, q), slope, vd_mul(slope, vd_sub(turn, slope)),
-                       turn,   vd_set(0.0)};
+    return (form_base){q.high,    form_log(tier, s, q),
+                       slope,     vd_mul(slope, vd_sub(turn, slope)),
+                       s->x.turn, vd_set(0.0)};
+}
+
+/* 2 right - 1 */
+FOCAL_BODY vd2 form_sign(form_target t) {
+    return pair_sum(t.right, pair_negative(t.wrong));
 }
 
 /* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
 FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s) {
-    vd y = vd_sub(s->hard.right, s->hard.wrong);
-    vd2 z = exact_product(y, s->x.magnitude);
+    vd2 exact_y = form_sign(s->hard), z = pair_scale(exact_y, s->x.magnitude);
+    vd y = exact_y.high;
     form_logit scaled = form_logit_of(tier, z.high, z.low);
     vd2 base = pair_select(scaled.positive, scaled.smaller, scaled.larger);
     vd p = vd_select(scaled.positive, scaled.larger.high, scaled.smaller.high);
@@ -151,13 +169,13 @@ FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s
 
 /* C' = p - right. */
 FOCAL_BODY vd form_cross_slope(const form_logit *x, form_target t) {
-    return vd_sub(vd_mul(t.wrong, x->larger.high), vd_mul(t.right, x->smaller.high));
+    return vd_sub(vd_mul(t.wrong.high, x->larger.high), vd_mul(t.right.high, x->smaller.high));
 }
 
 /* 1 - exp(-C) = (e - expm1(-wrong |x|)) p, b' = exp(-C) C', b'' = exp(-C) (C'' - C'^2). */
 FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
-    vd2 exponent = pair_negative(exact_product(s->hard.wrong, x->magnitude));
+    vd2 exponent = pair_negative(pair_scale(s->hard.wrong, x->magnitude));
     vd2 away = expm1_pair_f64(tier, exponent);
     vd2 base = pair_product(pair_sum(x->e, pair_negative(away)), x->larger);
     vd rest = vd_mul(exp_pair_f64(tier, exponent).high, x->larger.high);
@@ -180,8 +198,7 @@ FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_ste
 FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
     vd zero = vd_set(0.0), one = vd_set(1.0);
-    vd2 distance = exact_sum(s->hard.wrong, vd_neg(x->smaller.high));
-    distance = exact_sum_ordered(distance.high, vd_sub(distance.low, x->smaller.low));
+    vd2 distance = pair_sum(s->hard.wrong, pair_negative(x->smaller));
     vdm negative = vdm_lt(distance.high, zero);
     vd2 base = pair_select(negative, pair_negative(distance), distance);
     vd sign = vd_select(negative, vd_neg(one), vd_select(is_zero(base.high), zero, one));
@@ -201,7 +218,7 @@ FOCAL_BODY void form_add_poly(const focal_form_span *span, const form_step *s,
                               const form_base *q, vd power, form_result *r) {
     vd zero = vd_set(0.0), epsilon = vd_set(span->poly_epsilon);
     vd turn = vd_sub(s->x.smaller.high, s->x.larger.high);
-    vd first = vd_mul(vd_sub(s->hard.wrong, s->hard.right), s->x.variance); /* q' */
+    vd first = vd_mul(vd_sub(s->hard.wrong.high, s->hard.right.high), s->x.variance); /* q' */
     vd factor = vd_mul(epsilon, vd_mul(vd_add(s->gamma, vd_set(1.0)), power));
     vd bend = vd_mul(factor, vd_mul(first, turn));
     vd square = vd_mul(factor, vd_mul(s->gamma, vd_mul(first, q->slope)));
@@ -212,7 +229,7 @@ FOCAL_BODY void form_add_poly(const focal_form_span *span, const form_step *s,
     r->loss = vd_fma(epsilon, vd_mul(power, q->value), r->loss);
     r->gradient = vd_fma(factor, first, r->gradient);
     r->hessian = vd_add(r->hessian, vd_add(bend, square));
-    r->target_gradient = vd_fma(vd_mul(factor, turn), s->hard_keep, r->target_gradient);
+    r->target_gradient = vd_fma(vd_mul(factor, s->x.turn), s->hard_keep, r->target_gradient);
 }
 
 /* alpha b^gamma C; alpha may depend on the target, by `alpha_slope`. */
@@ -261,8 +278,9 @@ FOCAL_BODY vd form_alpha_slope(const form_step *s) {
 
 FOCAL_BODY vd form_alpha(const form_step *s, form_target t) {
     vdm positive = s->x.positive;
-    return vd_fma(t.right, vd_select(positive, s->alpha_positive, s->alpha_negative),
-                  vd_mul(t.wrong, vd_select(positive, s->alpha_negative, s->alpha_positive)));
+    return vd_fma(
+        t.right.high, vd_select(positive, s->alpha_positive, s->alpha_negative),
+        vd_mul(t.wrong.high, vd_select(positive, s->alpha_negative, s->alpha_positive)));
 }
 
 FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form,
@@ -291,7 +309,7 @@ FOCAL_BODY form_result form_focal(focal_kernel_tier tier, focal_kernel_form form
 FOCAL_BODY form_result form_varifocal(focal_kernel_tier tier, const focal_form_span *span,
                                       form_step *s) {
     vd zero = vd_set(0.0), one = vd_set(1.0);
-    vd hard = vd_select(s->x.positive, s->hard.right, s->hard.wrong);
+    vd hard = vd_select(s->x.positive, s->hard.right.high, s->hard.wrong.high);
     vdm negative = is_zero(hard);
     s->hard = form_target_of(s->x.positive, zero, 0.0);
     form_base base = form_base_focal(tier, s);
@@ -404,8 +422,8 @@ FOCAL_BODY form_result form_split(focal_kernel_tier tier, const focal_form_span 
                                   const form_step *s) {
     form_terms terms = form_both_terms(tier, span, s);
     vdm is_positive = s->x.positive;
-    vd t = vd_select(is_positive, s->cross.right, s->cross.wrong);
-    vd not_t = vd_select(is_positive, s->cross.wrong, s->cross.right);
+    vd t = vd_select(is_positive, s->cross.right.high, s->cross.wrong.high);
+    vd not_t = vd_select(is_positive, s->cross.wrong.high, s->cross.right.high);
     vd positive = vd_mul(s->alpha_positive, t), negative = vd_mul(s->alpha_negative, not_t);
     form_result r;
     r.loss = vd_add(form_times(positive, terms.positive.value),
@@ -435,8 +453,9 @@ FOCAL_BODY form_result form_match(focal_kernel_tier tier, const focal_form_span 
 /* alpha_t softplus(-w) / gamma, w = gamma y |x| + beta for the y = 2 right - 1 of |x|. */
 FOCAL_BODY form_result form_star(focal_kernel_tier tier, const focal_form_span *span,
                                  const form_step *s) {
-    vd zero = vd_set(0.0), y = vd_sub(s->cross.right, s->cross.wrong);
-    vd2 scaled = pair_scale(exact_product(y, s->gamma), s->x.magnitude);
+    vd2 sign = form_sign(s->cross),
+        scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
+    vd zero = vd_set(0.0), y = sign.high;
     vd2 w = pair_sum(scaled, (vd2){vd_set(span->star_beta), zero});
     form_logit star = form_logit_of(tier, w.high, w.low);
     vd not_p = vd_select(star.positive, star.smaller.high, star.larger.high);
@@ -502,7 +521,13 @@ FOCAL_BODY form_step form_step_of(focal_kernel_tier tier, const focal_form_span 
     form_step s;
     vd x = form_load(span->logits, i, count);
     s.x = form_logit_of(tier, x, vd_set(0.0));
-    s.target = span->targets ? form_load(span->targets, i, count) : vd_set(0.0);
+    if (span->target_gradient) {
+        vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
+        s.x.turn = vd_mul(expm1_pair_f64(tier, exponent).high, s.x.larger.high);
+    }
+
+    s.target = form_load(span->targets, i, count);
+
     double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
     s.hard = form_target_of(s.x.positive, s.target, hard_smoothing);
     s.cross = form_target_of(s.x.positive, s.target, span->smoothing);

@@ -199,10 +199,9 @@ FOCAL_SHARED void form_row_most(focal_form_span *span) {
 }
 
 /* Adds the lanes one after the other to a sum in two doubles. */
-FOCAL_SHARED void form_fold_pairs(vd2 lanes, double *high, double *low) {
-    double highs[8], lows[8];
-    vd_store(highs, lanes.high);
-    vd_store(lows, lanes.low);
+FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double *high,
+                                double *low) {
+
     for (size_t i = 0; i < 8; i++) {
         double sum = *high + highs[i], added = sum - *high;
         *low += (*high - (sum - added)) + (highs[i] - added) + lows[i];
@@ -225,7 +224,10 @@ FOCAL_BODY void form_row_others(focal_form_span *span, focal_kernel_tier tier) {
         vd2 added = exact_sum(sum.high, e.high);
         sum = (vd2){added.high, vd_add(sum.low, vd_add(added.low, e.low))};
     }
-    form_fold_pairs(sum, &row->others, &row->others_low);
+    double highs[8], lows[8];
+    vd_store(highs, sum.high);
+    vd_store(lows, sum.low);
+    form_fold_pairs(highs, lows, &row->others, &row->others_low);
 }
 
 FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
@@ -233,11 +235,13 @@ FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
     form_row r = form_row_of(tier, row);
     vd zero = vd_set(0.0);
     vd loss = zero, slope = zero, curvature = zero, amount = zero;
+    vd slope_most = zero, curvature_most = zero;
     for (size_t i = 0; i < span->count; i += 8) {
         size_t left = span->count - i < 8 ? span->count - i : 8;
         vd index = form_index(span, i), x = form_load(span->logits, i, left);
         vdm inside = vdm_lt(index, vd_set((double)(span->first + span->count)));
-        form_class c = form_class_of(tier, &r, x, vdm_eq(index, r.most_at));
+        vdm greatest = vdm_eq(index, r.most_at);
+        form_class c = form_class_of(tier, &r, x, greatest);
         if (span->smooth_cross_entropy) {
             vd t = form_smoothed(span, form_load(span->targets, i, left));
             vd term = form_times(t, c.minus_log);
@@ -248,12 +252,16 @@ FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
         form_class_term term = form_weighted_terms(tier, span, &c, i, left);
         amount = vd_add(amount, term.amount);
         loss = vd_add(loss, term.loss);
-        slope = vd_add(slope, term.slope);
-        curvature = vd_add(curvature, term.curvature);
+        slope = vd_add(slope, vd_select(greatest, zero, term.slope));
+        curvature = vd_add(curvature, vd_select(greatest, zero, term.curvature));
+        slope_most = vd_add(slope_most, vd_select(greatest, term.slope, zero));
+        curvature_most = vd_add(curvature_most, vd_select(greatest, term.curvature, zero));
     }
     double run_slope = vd_sum_lanes(slope);
     row->slope += run_slope;
     row->curvature += vd_sum_lanes(curvature);
+    row->slope_most += vd_sum_lanes(slope_most);
+    row->curvature_most += vd_sum_lanes(curvature_most);
     row->amount += vd_sum_lanes(amount);
     double run_loss = vd_sum_lanes(loss);
     if (span->smooth_cross_entropy && row->weight != 0.0) {
@@ -265,17 +273,27 @@ FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
     row->loss += run_loss;
 }
 
+/* A sum without its term `own`. That of the greatest class, whose p may be all but 1, stands apart: what
+ * is left of the sum beside it must not come from a subtraction. */
+FOCAL_BODY vd form_without(double sum, double most, vd own, vdm greatest) {
+    vd others = vd_add(vd_sub(vd_set(sum), own), vd_set(most));
+    return vd_select(greatest, vd_set(sum), others);
+}
+
 FOCAL_BODY void form_class_results(const focal_form_span *span, const form_class *c,
-                                   const form_class_term *t, vd *gradient, vd *hessian) {
-    vd q = c->q.high, all = vd_set(span->row->slope);
-    *gradient = vd_sub(vd_mul(t->slope, q), vd_mul(c->p, vd_sub(all, t->slope)));
+                                   const form_class_term *t, vdm greatest, vd *gradient,
+                                   vd *hessian) {
+    const focal_form_row *row = span->row;
+    vd q = c->q.high, all = vd_set(row->slope + row->slope_most);
+    vd others = form_without(row->slope, row->slope_most, t->slope, greatest);
+    *gradient = vd_sub(vd_mul(t->slope, q), vd_mul(c->p, others));
     vd variance = vd_mul(c->p, q);
     if (span->hessian_mode == KERNEL_HESSIAN_UPPER) {
         vd upper = vd_mul(vd_mul(vd_set(-2.0), variance), all);
         *hessian = vd_max(upper, vd_set(0.0));
         return;
     }
-    vd rest = vd_sub(vd_set(span->row->curvature), t->curvature);
+    vd rest = form_without(row->curvature, row->curvature_most, t->curvature, greatest);
     vd own = vd_mul(t->curvature, vd_mul(q, q));
     *hessian = vd_sub(vd_fma(vd_mul(c->p, c->p), rest, own), vd_mul(variance, all));
 }
@@ -311,7 +329,8 @@ FOCAL_BODY void form_row_results(focal_form_span *span, focal_kernel_tier tier) 
     for (size_t i = 0; i < span->count; i += 8) {
         size_t left = span->count - i < 8 ? span->count - i : 8;
         vd index = form_index(span, i), x = form_load(span->logits, i, left);
-        form_class c = form_class_of(tier, &r, x, vdm_eq(index, r.most_at));
+        vdm greatest = vdm_eq(index, r.most_at);
+        form_class c = form_class_of(tier, &r, x, greatest);
         vd gradient, hessian, target_gradient = vd_set(0.0);
         if (span->smooth_cross_entropy) {
             vdm own = vdm_eq(index, vd_set((double)span->row->label));
@@ -319,7 +338,7 @@ FOCAL_BODY void form_row_results(focal_form_span *span, focal_kernel_tier tier) 
                                 &gradient, &hessian);
         } else {
             form_class_term t = form_weighted_terms(tier, span, &c, i, left);
-            form_class_results(span, &c, &t, &gradient, &hessian);
+            form_class_results(span, &c, &t, greatest, &gradient, &hessian);
         }
         if (span->target_gradient)
             target_gradient = form_class_target_gradient(tier, span, &c, i, left);

@@ -140,6 +140,8 @@ class Entry:
     def __init__(self, line: dict[str, str]) -> None:
         self.directory = line["directory"]
         self.arguments = shlex.split(line["command"])
+        if Path(self.arguments[0]).name == "ccache":
+            del self.arguments[0]
         self.source = Path(os.path.normpath(os.path.join(self.directory, line["file"])))
         self.object = os.path.join(self.directory, line["output"])
         inside = SOURCE in self.source.parents

@@ -73,11 +73,11 @@ static inline int form_has_exponent(const focal_problem *p) {
 
 /* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. */
 static inline double form_bound_ulp(const form_case *c, focal_tier tier) {
-    const double gamma = form_largest_gamma(c), most = form_largest_logit(c);
-    const double exponent = form_has_exponent(&c->problem) ? (1.0 + gamma) * most : 0.0;
-    const double bound = 8.0 + 2.0 * gamma + exponent;
     if (tier != FOCAL_TIER_SLEEF)
-        return bound;
+        return 10.0;
+    const double gamma = form_largest_gamma(c), most = form_largest_logit(c);
+    const double bound = 8.0 + 2.0 * gamma;
+
     /* 1 - p_t is a subnormal number, with a subnormal number's digits. */
     if (most > 708.0)
         return 0x1p53;

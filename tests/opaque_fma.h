@@ -36,7 +36,7 @@ float32x4_t focal_opaque_f32(float32x4_t a, float32x4_t b, float32x4_t c);
 float64x2_t focal_opaque_f64(float64x2_t a, float64x2_t b, float64x2_t c);
 #define vfmaq_f32(a, b, c) focal_opaque_f32(a, b, c)
 #define vfmaq_f64(a, b, c) focal_opaque_f64(a, b, c)
-#define vfmsq_f64(a, b, c) focal_opaque_f64(a, b, c)
+
 #endif
 
 #endif

@@ -63,6 +63,8 @@ static long double inner_bound(const form_case *c, const form_results *r, focal_
 static int is_right(focal_dtype dtype, double got, const wanted *w, long double inner) {
     if (isnan(got) || isinf(w->value))
         return (long double)got == w->value;
+    if (fabsl(w->value) > (long double)DBL_MAX)
+        return 1; /* beyond the arithmetic's range */
     if (isinf(got))
         return (got > 0) == (w->value > 0) &&
                fabsl(w->value) + inner >= storage_overflow(dtype);

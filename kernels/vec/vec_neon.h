@@ -238,9 +238,9 @@ FOCAL_INLINE vd vd_fma(vd a, vd b, vd c) {
     return EACH(vd, F);
 #undef F
 }
-/* The instruction subtracts the product; the exact negation makes it the other way round. */
+
 FOCAL_INLINE vd vd_residual(vd a, vd b, vd c) {
-#define F(i) vnegq_f64(vfmsq_f64(c.part[i], a.part[i], b.part[i]))
+#define F(i) vfmaq_f64(vnegq_f64(c.part[i]), a.part[i], b.part[i])
     return EACH(vd, F);
 #undef F
 }
