@@ -17,6 +17,7 @@ last line is "N passed, N failed"; the exit code is 0 only if nothing failed and
 Parts:
   gcc         release build by gcc, all test programs
   python      the oracle, the command, the scripts of bench/ and the documentation, tested from Python
+  bindings    the Python package: wheel, NumPy, PyTorch, properties by Hypothesis
   lint        clang-format, ruff, shellcheck, clang-tidy
   clang       release build by clang, all test programs
   sanitize    build with AddressSanitizer and UBSan, all test programs, the command
@@ -30,12 +31,14 @@ Parts:
   --only        these parts only
   --no-install  install nothing
 
-Everything is written to build-test/, the Python environment to .venv/.
+Everything is written to build-test/, the Python environment to .venv/. PyTorch, for the part
+bindings, is fetched once (3 GB, 6 GB unpacked) into ~/.cache/libfocal/python-venv, or where
+XDG_CACHE_HOME or FOCAL_PYTHON_VENV say, and used from there by later runs.
 END
 }
 
-known_parts=(gcc python lint clang sanitize aarch64 avx512 exhaustive)
-default_parts=(gcc python lint clang sanitize aarch64)
+known_parts=(gcc python bindings lint clang sanitize aarch64 avx512 exhaustive)
+default_parts=(gcc python bindings lint clang sanitize aarch64)
 parts=() install=1 emulate='' partial=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -77,6 +80,7 @@ aarch64_packages=("${aarch64_base_packages[@]}" g++-aarch64-linux-gnu
 set_up_packages() {
     local wanted=("${packages[@]}")
     ! wants lint || wanted+=(shellcheck clang-tidy libomp-dev)
+    ! wants bindings || wanted+=(python3-dev)
     ! wants clang || wanted+=("${clang_packages[@]}")
     if wants aarch64; then
         wanted+=("${aarch64_packages[@]}")
@@ -97,6 +101,20 @@ set_up_python() {
     fi
 }
 
+# An environment that outlives this folder, as its download is long.
+bindings_venv=${FOCAL_PYTHON_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/libfocal/python-venv}
+set_up_bindings() {
+    local installed=$bindings_venv/requirements.sum sum
+    sum=$(cksum <tests/python/requirements.txt)
+    [ "$(cat "$installed" 2>/dev/null)" != "$sum" ] || return 0
+    say "installing tests/python/requirements.txt into $bindings_venv"
+    say "with PyTorch and the libraries it wants: 3 GB to fetch, minutes; later runs find it there"
+    "$bindings_venv/bin/python" -c '' 2>/dev/null || python3 -m venv --clear "$bindings_venv"
+    "$bindings_venv/bin/pip" install --quiet --disable-pip-version-check \
+        -r tests/python/requirements.txt
+    echo "$sum" >"$installed"
+}
+
 set_up() {
     [ "$(uname -sm)" = "Linux x86_64" ] || complain "this is not Linux on x86-64: expect failures"
     if [ -n "$install" ]; then
@@ -106,6 +124,7 @@ set_up() {
         set_up_python
         ! wants python || bench/setup.sh hyperfine model
         ! wants aarch64 || bench/setup.sh model
+        ! wants bindings || set_up_bindings
     elif [ -d .venv ]; then
         ensure_venv
     fi
@@ -204,6 +223,27 @@ part_python() {
     command_tests python gcc
     FOCAL_BUILD=$work/gcc counted python bench python3 -m pytest -q tests/bench/test_scripts.py
     counted python documentation python3 tests/check_docs.py --build "$work/gcc"
+}
+
+# The wheel is built as pip builds it for a user, installed beside the sources, and tested there.
+build_wheel() {
+    local folder=$work/bindings
+    rm -rf "$folder"
+    PATH=$bindings_venv/bin:$PATH "$bindings_venv/bin/pip" wheel --disable-pip-version-check --no-deps \
+        --no-build-isolation -Csetup-args=-Dwerror=true --wheel-dir "$folder" . &&
+        "$bindings_venv/bin/pip" install --disable-pip-version-check --no-deps --target "$folder/site" \
+            "$folder"/*.whl
+}
+
+part_bindings() {
+    say "bindings: building the wheel"
+    counted bindings wheel build_wheel
+    say "bindings: NumPy, PyTorch, properties, examples"
+    local name
+    for name in numpy torch torchvision properties documentation distributed; do
+        PYTHONPATH=$work/bindings/site counted bindings "$name" \
+            "$bindings_venv/bin/python" -m pytest -q "tests/python/test_$name.py"
+    done
 }
 
 part_lint() {

@@ -1,0 +1,98 @@
+"""Arrays as the library sees them: element type, matrix of rows and classes, distances in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ._focal import Plan
+
+# By numpy.dtype.char, which is faster to get at than the dtype itself.
+DTYPES = {"f": "f32", "d": "f64", "e": "f16"}
+BF16 = "bfloat16"  # NumPy has none; that of the package ml_dtypes is read by its bits
+LABEL_KINDS = {"B": "label_u8", "i": "label_i32", "l": "label_i64", "q": "label_i64"}
+BINARY_KINDS = {"?": "binary_u8", "B": "binary_u8"}
+
+
+def as_array(value: Any) -> np.ndarray:
+    """The value itself if it is an array, else a view by DLPack or the buffer protocol if possible."""
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def dtype_of(array: np.ndarray, name: str) -> str:
+    dtype = DTYPES.get(array.dtype.char)
+    if dtype is None:
+        if array.dtype.name != BF16:
+            raise TypeError(f"{name}: dtype {array.dtype} is none of float32, float64, float16, bfloat16")
+        return "bf16"
+    return dtype
+
+
+def bits_of(array: np.ndarray) -> np.ndarray:
+    """A bfloat16 array as what the buffer protocol can tell of."""
+    return array.view(np.uint16) if array.dtype.name == BF16 else array
+
+
+def target_kind(op: str, targets: np.ndarray, shape: tuple[int, ...], rows: tuple[int, ...]) -> str:
+    """The library's name for what the targets are, by their shape and dtype."""
+    char = targets.dtype.char
+    if targets.shape == shape:
+        if char in DTYPES or targets.dtype.name == BF16:
+            return "dense"
+        kind = BINARY_KINDS.get(char) if op == "sigmoid" else None
+        if kind is None:
+            raise TypeError(
+                f"targets: dtype {targets.dtype} with the logits' shape {shape}; labels have {rows}"
+            )
+        return kind
+    if targets.shape != rows:
+        raise ValueError(
+            f"targets: shape {targets.shape} does not fit logits of shape {shape}; it takes that or {rows}"
+        )
+    kind = LABEL_KINDS.get(char)
+    if kind is None:
+        raise TypeError(f"targets: labels have dtype {targets.dtype}; it takes uint8, int32 or int64")
+    return kind
+
+
+def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int, int]:
+    """Rows, classes, and what lies inside of the classes. A column is many decisions with one logit."""
+    if column and len(shape) < 2:
+        outer, classes, inner = shape[0] if shape else 1, 1, 1
+    else:
+        outer, classes, inner = 1, shape[axis], 1
+        for size in shape[:axis]:
+            outer *= size
+        if axis != -1:
+            for size in shape[axis + 1 :]:
+                inner *= size
+    return (outer, classes, inner) if outer and classes and inner else (0, 0, 1)
+
+
+def stride_of(array: np.ndarray, outer: int, classes: int) -> int | None:
+    """Elements from row to row of an array that is not contiguous, None if no one number tells it."""
+    item = array.itemsize
+    if outer <= 1 or array.ndim < 2 or (classes > 1 and array.strides[-1] != item):
+        return None
+    stride, rows = 0, 1
+    for size, step in zip(array.shape[-2::-1], array.strides[-2::-1], strict=True):
+        if size == 1:
+            continue
+        if stride == 0:
+            stride = step
+        elif step != stride * rows:
+            return None
+        rows *= size
+    return stride // item if stride >= classes * item and stride % item == 0 else None
+
+
+@lru_cache(maxsize=512)
+def plan(**problem: Any) -> Plan:
+    """Plans by their keywords: most programs ask for the same few again and again."""
+    return Plan(**problem)

@@ -1,0 +1,158 @@
+"""Focal losses of tensors on the CPU."""
+
+from typing import Optional  # TorchScript knows this spelling in every version
+
+import torch
+from torch import Tensor
+
+from . import _autograd, _ops  # noqa: F401  _autograd registers the operators
+from ._ops import Inputs, Settings
+
+_LABELS = (torch.uint8, torch.int32, torch.int64)
+
+
+def _check(inputs: Inputs, alpha: float, reduction: str) -> None:
+    if not (0 <= alpha <= 1 or alpha == -1):
+        raise ValueError(f"Invalid alpha value: {alpha}. It is in [0, 1], or -1 for no alpha.")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"Invalid value for reduction: '{reduction}'. It is 'none', 'mean' or 'sum'.")
+    if not (inputs[0].is_cpu and inputs[1].is_cpu):
+        _check_devices(inputs)
+    if inputs[2] is not None or inputs[3] is not None:
+        _check_devices(inputs)
+        _check_weights(inputs)
+
+
+def _check_devices(inputs: Inputs) -> None:
+    for name, tensor in zip(inputs._fields, inputs):
+        if tensor is not None and tensor.device.type not in ("cpu", "meta"):
+            raise NotImplementedError(f"focal.torch computes on the CPU; {name} is on {tensor.device}")
+
+
+def _check_weights(inputs: Inputs) -> None:
+    for name, tensor in (("class_weight", inputs.class_weight), ("weight", inputs.weight)):
+        if tensor is not None and tensor.requires_grad:
+            raise ValueError(f"{name}: weights are constants, without a gradient")
+
+
+def _sigmoid(inputs: Inputs, settings: Settings) -> Tensor:
+    logits, targets = inputs[:2]
+    _check(inputs, settings.alpha, settings.reduction)
+    if logits.shape == targets.shape:
+        if targets.dtype != logits.dtype and targets.dtype not in (torch.bool, torch.uint8):
+            dtype = torch.promote_types(logits.dtype, targets.dtype)
+            inputs = inputs._replace(logits=logits.to(dtype), targets=targets.to(dtype))
+    elif targets.dtype not in _LABELS or targets.shape != _ops.rows_shape(logits.shape, settings.dim):
+        raise ValueError(
+            f"Target size ({targets.shape}) must be the same as input size ({logits.shape}), "
+            "or for labels (uint8, int32, int64) that without the dimension of the classes"
+        )
+    if inputs[3] is not None and inputs[3].shape not in (
+        logits.shape,
+        _ops.rows_shape(logits.shape, settings.dim),
+    ):
+        raise ValueError(f"weight: size {inputs[3].shape} is that of neither the rows nor the inputs")
+    return _ops.call("sigmoid", inputs, settings)
+
+
+def sigmoid_focal_loss(
+    inputs: Tensor,
+    targets: Tensor,
+    alpha: float = 0.25,
+    gamma: float = 2,
+    reduction: str = "none",
+    background: Optional[int] = None,
+    ignore_index: Optional[int] = None,
+    class_weight: Optional[Tensor] = None,
+    weight: Optional[Tensor] = None,
+    label_smoothing: float = 0.0,
+    class_dim: int = -1,
+) -> Tensor:
+    """Sigmoid focal loss, a drop-in for torchvision.ops.sigmoid_focal_loss.
+
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 5; in nats.
+
+    inputs: logits of any shape; float32, float64, float16 or bfloat16.
+    targets: of the inputs' shape, floating with values in [0, 1], or bool or uint8 with 0 and 1; or
+        uint8, int32 or int64 class labels of the inputs' shape without class_dim, for which no one-hot
+        tensor is made.
+    alpha: in [0, 1], weight of target 1, with 1 - alpha for target 0; -1: no weights.
+    gamma: focusing parameter, in [0, 1000]; 0 is binary cross-entropy.
+    reduction: "none", "mean" (over all elements, ignored ones included) or "sum".
+    background: the label of rows without a positive class, any integer.
+    ignore_index: the label of rows that count for nothing, any integer.
+    class_weight: (classes), a factor of each class's elements.
+    weight: a factor of each row (the shape of labels) or of each element.
+    label_smoothing: s in [0, 1): targets become t (1 - s) + s / 2.
+    class_dim: where the classes are, for labels and class weights.
+
+    Differentiable in inputs and in floating targets, any number of times. Threads are those of
+    torch.get_num_threads(); no result depends on them. Raises ValueError, and focal.FocalError (which is
+    one) for what the library refuses, such as a label out of range.
+    """
+    dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
+    if torch.jit.is_scripting():
+        return torch.ops.focal.sigmoid_focal_loss(
+            inputs, targets, class_weight, weight, alpha, gamma, reduction, dim, background, ignore_index,
+            label_smoothing,
+        )  # fmt: skip
+    settings = Settings(alpha, gamma, reduction, dim, background, ignore_index, label_smoothing)
+    return _sigmoid(Inputs(inputs, targets, class_weight, weight), settings)
+
+
+def _softmax(inputs: Inputs, settings: Settings) -> Tensor:
+    logits, targets = inputs[:2]
+    _check(inputs, settings.alpha, settings.reduction)
+    rows = _ops.rows_shape(logits.shape, settings.dim)
+    if targets.is_floating_point():
+        if targets.shape != logits.shape:
+            raise ValueError(f"Soft targets have the size of the input ({logits.shape}), not {targets.shape}")
+        if targets.dtype != logits.dtype:
+            inputs = inputs._replace(targets=targets.to(logits.dtype))
+    elif targets.dtype not in _LABELS:
+        raise ValueError(f"Labels are uint8, int32 or int64, not {targets.dtype}")
+    elif targets.shape != rows:
+        raise ValueError(
+            f"Target size ({targets.shape}) must be the input size ({logits.shape}) without the classes"
+        )
+    if inputs[3] is not None and inputs[3].shape != rows:
+        raise ValueError(f"weight: size {inputs[3].shape} is not that of the rows, {rows}")
+    return _ops.call("softmax", inputs, settings)
+
+
+def softmax_focal_loss(
+    inputs: Tensor,
+    targets: Tensor,
+    alpha: float = -1,
+    gamma: float = 2,
+    reduction: str = "none",
+    ignore_index: int = -100,
+    class_weight: Optional[Tensor] = None,
+    weight: Optional[Tensor] = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Softmax focal loss, shaped as torch.nn.functional.cross_entropy, which it is with gamma 0.
+
+    -alpha (1 - p_t)^gamma log p_t per row, p_t the softmax probability of the label. With soft targets t
+    the sum over the classes of t_c (1 - p_c)^gamma -log p_c.
+
+    inputs: logits: (classes), (N, classes) or (N, classes, d1, ...).
+    targets: uint8, int32 or int64 class labels: (), (N) or (N, d1, ...); or soft, of the inputs' shape.
+    alpha: in [0, 1], factor of every row; -1: 1.
+    gamma: focusing parameter, in [0, 1000].
+    reduction: "none": a loss per row; "sum"; "mean": over rows that are not ignored, by their weights.
+    ignore_index: the label of rows that count for nothing.
+    class_weight: (classes), a factor of the rows of each label.
+    weight: a factor of each row.
+    label_smoothing: s in [0, 1): targets become t (1 - s) + s / classes.
+    """
+    dim = 1 - inputs.dim() if inputs.dim() > 1 else -1
+    ignore: Optional[int] = ignore_index
+    if targets.is_floating_point():
+        ignore = None
+    if torch.jit.is_scripting():
+        return torch.ops.focal.softmax_focal_loss(
+            inputs, targets, class_weight, weight, alpha, gamma, reduction, dim, None, ignore, label_smoothing
+        )
+    settings = Settings(alpha, gamma, reduction, dim, None, ignore, label_smoothing)
+    return _softmax(Inputs(inputs, targets, class_weight, weight), settings)

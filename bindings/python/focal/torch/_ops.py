@@ -1,0 +1,260 @@
+"""The operators torch.ops.focal.*: what computes them, and the short way to them in eager mode.
+
+A reduced loss and its gradient are computed in one pass of the forward call where autograd wants them;
+else forward and backward are a pass each, with nothing kept between them but the inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from focal import Plan
+
+DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
+_LABELS = {torch.uint8: "label_u8", torch.int32: "label_i32", torch.int64: "label_i64"}
+
+
+class Settings(NamedTuple):
+    """What the operators take besides tensors, in their order."""
+
+    alpha: float  # -1: none, as in torchvision
+    gamma: float
+    reduction: str
+    dim: int  # of the classes, counted from the end
+    background: int | None
+    ignore: int | None
+    smoothing: float
+
+    SCHEMA = "float alpha, float gamma, str reduction, int dim, int? background, int? ignore, float smoothing"
+
+
+class Inputs(NamedTuple):
+    """The tensors; a weight of each class, and one of each row or element."""
+
+    logits: Tensor
+    targets: Tensor
+    class_weight: Tensor | None
+    weight: Tensor | None
+
+    SCHEMA = "Tensor logits, Tensor targets, Tensor? class_weight, Tensor? weight"
+
+
+class Memory(NamedTuple):
+    """How the tensors of a call lie: with Settings, all that a plan depends on."""
+
+    op: str
+    outputs: str | tuple
+    dtype: str
+    target_kind: str
+    targets_dtype: str
+    outer: int
+    classes: int
+    inner: int
+    logits_stride: int
+    targets_stride: int
+
+
+@lru_cache(maxsize=512)
+def _plan(memory: Memory, settings: Settings, class_weight: tuple | None, weighed: bool) -> Plan:
+    problem: dict[str, Any] = memory._asdict()
+    if settings.alpha >= 0:
+        problem.update(alpha_mode="scalar", alpha=settings.alpha)
+    flags = [name for name in ("background", "ignore") if getattr(settings, name) is not None]
+    for name in flags:
+        problem[name] = getattr(settings, name)
+    if settings.reduction == "mean":
+        problem["normalizer"] = "elements" if memory.op == "sigmoid" else "weight" if weighed else "rows"
+    return Plan(
+        gamma=settings.gamma,
+        label_flags=flags,
+        smoothing=settings.smoothing,
+        class_weight=class_weight,
+        **problem,
+    )
+
+
+def _in_place(tensor: Tensor, dim: int) -> tuple[Tensor, int]:
+    """The tensor and its row stride if the library can read it as it lies, else a contiguous copy."""
+    if tensor.is_contiguous():
+        return tensor, 0
+    if dim == -1 and tensor.dim() == 2 and tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]:
+        return tensor, tensor.stride(0)
+    return tensor.contiguous(), 0
+
+
+def rows_shape(shape: torch.Size, dim: int) -> torch.Size:
+    """Without the dimension of the classes."""
+    return shape[:-1] if dim == -1 else shape[:dim] + shape[dim + 1 :]
+
+
+def loss_shape(op: str, inputs: Inputs, settings: Settings) -> torch.Size:
+    """Of losses that are not reduced."""
+    shape = inputs.logits.shape
+    return shape if op == "sigmoid" else rows_shape(shape, settings.dim)
+
+
+def _execute(op: str, outputs: str, inputs: Inputs, settings: Settings, **buffers: Any) -> tuple[float, bool]:
+    """Runs the plan; the reduced loss, and whether there were any logits."""
+    logits, targets, class_weight, weight = inputs
+    dtype = DTYPES.get(logits.dtype)
+    if dtype is None:
+        raise NotImplementedError(f"inputs: {logits.dtype}; focal.torch takes {', '.join(map(str, DTYPES))}")
+    shape, dim = logits.shape, settings[3]
+    outer = classes = inner = 1
+    if shape:
+        classes = shape[dim]
+        if dim != -1:
+            inner = math.prod(shape[dim + 1 :])
+        size = logits.numel()
+        if size:
+            outer = size // (classes * inner)
+        else:
+            outer, classes, inner = 0, 0, 1
+    kind, targets_dtype = "dense", "default"
+    if targets.dtype != logits.dtype:
+        targets_dtype = DTYPES.get(targets.dtype, "default")
+        if targets_dtype == "default":
+            bits = targets.dtype is torch.bool or (targets.dtype is torch.uint8 and targets.shape == shape)
+            kind = "binary_u8" if bits else _LABELS[targets.dtype]
+    logits, logits_stride = _in_place(logits, dim)
+    targets, targets_stride = _in_place(targets, dim if kind[0] != "l" else 0)
+    if class_weight is not None:
+        class_weight = tuple(class_weight.tolist())
+    if weight is not None:
+        weight = weight.to(torch.float64 if dtype == "f64" else torch.float32).contiguous()
+        buffers["element_weight" if weight.shape == shape and op == "sigmoid" else "row_weight"] = (
+            weight.data_ptr()
+        )
+    weighed = class_weight is not None or weight is not None
+    memory = Memory(
+        op, outputs, dtype, kind, targets_dtype, outer, classes, inner, logits_stride, targets_stride
+    )
+    sums = _plan(memory, settings, class_weight, weighed).execute_addresses(
+        logits=logits.data_ptr(), targets=targets.data_ptr(), threads=torch.get_num_threads(), **buffers
+    )
+    return sums[0], outer > 0
+
+
+def forward(op: str, inputs: Inputs, settings: Settings) -> Tensor:
+    dtype = inputs[0].dtype
+    if settings[2] == "none":
+        losses = torch.empty(loss_shape(op, inputs, settings), dtype=dtype)
+        output = "loss" if op == "sigmoid" else "row_loss"
+        _execute(op, output, inputs, settings, **{output: losses.data_ptr()})
+        return losses
+    total, any_logits = _execute(op, "sum", inputs, settings)
+    return torch.scalar_tensor(total if any_logits or settings[2] == "sum" else math.nan, dtype=dtype)
+
+
+def backward(op: str, grad: Tensor, inputs: Inputs, settings: Settings) -> Tensor:
+    logits = inputs[0]
+    result = torch.empty(logits.shape, dtype=logits.dtype)
+    if settings[2] == "none":
+        _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+        return result.mul_(grad if op == "sigmoid" else grad.unsqueeze(settings[3]))
+    _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+    return scaled(result, grad)
+
+
+def scaled(gradient: Tensor, grad: Tensor) -> Tensor:
+    """Times the gradient of the reduced loss, in place; it is 1 more often than not."""
+    return gradient if grad.item() == 1.0 else gradient.mul_(grad)
+
+
+def both(op: str, inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The reduced loss and its gradient in one pass."""
+    logits = inputs[0]
+    gradient = torch.empty(logits.shape, dtype=logits.dtype)
+    total, any_logits = _execute(op, ("sum", "gradient"), inputs, settings, gradient=gradient.data_ptr())
+    total = total if any_logits or settings[2] == "sum" else math.nan
+    return torch.scalar_tensor(total, dtype=logits.dtype), gradient
+
+
+# ---- The short way ----------------------------------------------------------------------------
+
+
+class _Eager(torch.autograd.Function):
+    """The operator for plain tensors in eager mode: the same, at half the dispatcher's time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        targets: Tensor,
+        class_weight: Tensor | None,
+        weight: Tensor | None,
+        op: str,
+        settings: Settings,
+    ) -> Tensor:
+        ctx.save_for_backward(logits, targets, class_weight, weight)
+        ctx.op, ctx.settings, ctx.gradient = op, settings, None
+        inputs = Inputs(logits, targets, class_weight, weight)
+        if settings[2] == "none" or not ctx.needs_input_grad[0]:
+            return forward(op, inputs, settings)
+        loss, ctx.gradient = both(op, inputs, settings)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        """Gives the gradient of the forward pass away once; whoever asks again has it computed anew."""
+        inputs = ctx.saved_tensors
+        if ctx.gradient is not None and not torch.is_grad_enabled() and is_plain(grad):
+            gradient, ctx.gradient = ctx.gradient, None
+            if not ctx.needs_input_grad[1]:
+                return scaled(gradient, grad), None, None, None, None, None
+        from ._autograd import input_gradients
+
+        return (
+            *input_gradients(ctx.op, grad, Inputs(*inputs), ctx.settings, ctx.needs_input_grad),
+            None,
+            None,
+        )
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+_transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
+_dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+_function_modes = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
+
+
+def is_plain(*tensors: Tensor | None) -> bool:
+    """Whether nobody but autograd wants to see the operator: no tracing, transform, mode or subclass."""
+    for tensor in tensors:
+        if tensor is not None and (type(tensor) not in _PLAIN or not tensor.is_cpu):
+            return False
+    return not (
+        torch.compiler.is_compiling()
+        or _transforms()
+        or _dispatch_modes()
+        or _function_modes()
+        or torch.jit.is_tracing()
+        or torch.is_autocast_enabled("cpu")
+    )
+
+
+def differentiates() -> bool:
+    """Whether a transform of torch.func besides vmap is at work; those cannot see into an operator."""
+    if torch.compiler.is_compiling() or not _transforms():
+        return False
+    try:
+        stack = torch._C._functorch.get_interpreter_stack()
+        return any(level.key() != torch._C._functorch.TransformType.Vmap for level in stack)
+    except AttributeError:  # private, and may go
+        return True
+
+
+def call(op: str, inputs: Inputs, settings: Settings) -> Tensor:
+    if not is_plain(*inputs):
+        from ._autograd import OPERATORS, reduced
+
+        if differentiates():
+            return reduced(op, inputs, settings)
+        return OPERATORS[op][0](*inputs, *settings)
+    if torch.is_grad_enabled() and (inputs[0].requires_grad or inputs[1].requires_grad):
+        return _Eager.apply(*inputs, op, settings)
+    return forward(op, inputs, settings)

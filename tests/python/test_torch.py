@@ -1,0 +1,328 @@
+"""focal.torch: the operator's contracts with autograd, tracing, batching and scripting."""
+
+from __future__ import annotations
+
+import focal
+import pytest
+import torch
+import torchvision
+from focal.torch import sigmoid_focal_loss, softmax_focal_loss
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional
+
+REDUCTIONS = ("none", "mean", "sum")
+torchvision_loss = torchvision.ops.sigmoid_focal_loss
+
+
+@pytest.fixture
+def logits() -> Tensor:
+    torch.manual_seed(1)
+    return (3 * torch.randn(30, 8)).requires_grad_()
+
+
+@pytest.fixture
+def targets() -> Tensor:
+    torch.manual_seed(2)
+    return (torch.rand(30, 8) < 0.2).float()
+
+
+@pytest.fixture
+def labels() -> Tensor:
+    torch.manual_seed(3)
+    return torch.randint(0, 8, (30,))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("gamma", [0, 1, 2, 2.5])
+@pytest.mark.parametrize("soft", [False, True])
+def test_equals_torchvision(
+    logits: Tensor, targets: Tensor, reduction: str, gamma: float, soft: bool
+) -> None:
+    if soft:
+        targets = torch.rand_like(targets)
+    ours = sigmoid_focal_loss(logits, targets, 0.3, gamma, reduction)
+    theirs = torchvision_loss(logits, targets, 0.3, gamma, reduction)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    grad = torch.rand_like(theirs)
+    ours, theirs = (torch.autograd.grad(loss, logits, grad)[0] for loss in (ours, theirs))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_softmax_without_gamma_is_cross_entropy(logits: Tensor, labels: Tensor, reduction: str) -> None:
+    ours = softmax_focal_loss(logits, labels, gamma=0, reduction=reduction)
+    theirs = functional.cross_entropy(logits, labels, reduction=reduction)
+    torch.testing.assert_close(ours, theirs)
+    grad = torch.rand_like(theirs)
+    ours, theirs = (torch.autograd.grad(loss, logits, grad)[0] for loss in (ours, theirs))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_second_derivative(logits: Tensor, targets: Tensor, reduction: str) -> None:
+    def second(loss: Tensor) -> tuple[Tensor, ...]:
+        grad = torch.ones_like(loss, requires_grad=True)
+        (first,) = torch.autograd.grad(loss, logits, grad, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), (logits, grad))
+
+    ours = second(sigmoid_focal_loss(logits, targets, reduction=reduction))
+    theirs = second(torchvision_loss(logits, targets, reduction=reduction))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_gradient_in_soft_targets(logits: Tensor, reduction: str) -> None:
+    targets = torch.rand(30, 8, requires_grad=True)
+    grad = torch.rand(30, 8) if reduction == "none" else torch.tensor(0.7)
+    ours, theirs = (
+        torch.autograd.grad(loss(logits, targets, reduction=reduction), targets, grad)[0]
+        for loss in (sigmoid_focal_loss, torchvision_loss)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_second_backward_is_the_first_again(logits: Tensor, targets: Tensor) -> None:
+    loss = sigmoid_focal_loss(logits, targets, reduction="mean")
+    first, second = (torch.autograd.grad(loss, logits, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("op", ["sigmoid", "softmax"])
+def test_operator_contracts(logits: Tensor, targets: Tensor, labels: Tensor, op: str, reduction: str) -> None:
+    tensors = (logits, targets if op == "sigmoid" else labels, torch.rand(8), torch.rand(30))
+    inputs = (*tensors, 0.25, 2.0, reduction, -1, None, 3 if op == "softmax" else None, 0.0)
+    names = (f"{op}_focal_loss", f"{op}_focal_loss_backward")
+    loss, backward = (getattr(torch.ops.focal, name).default for name in names)
+    torch.library.opcheck(loss, inputs)
+    grad = torch.rand_like(loss(*inputs)).requires_grad_()
+    torch.library.opcheck(backward, (grad, *inputs))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_short_way_is_the_operator(logits: Tensor, targets: Tensor, reduction: str) -> None:
+    short = sigmoid_focal_loss(logits, targets, reduction=reduction)
+    long = torch.ops.focal.sigmoid_focal_loss(
+        logits, targets, None, None, 0.25, 2.0, reduction, -1, None, None, 0.0
+    )
+    assert "Eager" in type(short.grad_fn).__name__ and "Eager" not in type(long.grad_fn).__name__
+    assert torch.equal(short, long)
+    grad = torch.rand_like(long)
+    short, long = (torch.autograd.grad(loss, logits, grad)[0] for loss in (short, long))
+    assert torch.equal(short, long)
+
+
+def test_compiles_without_a_graph_break(logits: Tensor, targets: Tensor) -> None:
+    def step(logits: Tensor, targets: Tensor) -> Tensor:
+        return sigmoid_focal_loss(2 * logits, targets, reduction="sum") / 3
+
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    grads = [torch.autograd.grad(f(logits, targets), logits)[0] for f in (step, compiled)]
+    assert torch.equal(step(logits, targets), compiled(logits, targets))
+    assert torch.equal(*grads)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_vmap(logits: Tensor, targets: Tensor, labels: Tensor, reduction: str) -> None:
+    def batched(loss: object) -> Tensor:
+        gradient = torch.func.grad(lambda x, t: loss(x, t, reduction=reduction).sum())
+        return torch.vmap(gradient)(logits, targets)
+
+    torch.testing.assert_close(batched(sigmoid_focal_loss), batched(torchvision_loss), rtol=1e-4, atol=1e-6)
+    one_by_one = [softmax_focal_loss(x, t, reduction=reduction) for x, t in zip(logits, labels, strict=True)]
+    together = torch.vmap(lambda x, t: softmax_focal_loss(x, t, reduction=reduction))(logits, labels)
+    torch.testing.assert_close(together, torch.stack(one_by_one))
+
+
+def test_hessian_by_transforms(logits: Tensor, targets: Tensor) -> None:
+    row, target = logits.detach()[0], targets[0]
+    ours, theirs = (
+        torch.func.hessian(lambda x, loss=loss: loss(x, target, reduction="sum"))(row)
+        for loss in (sigmoid_focal_loss, torchvision_loss)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_script(logits: Tensor, targets: Tensor, labels: Tensor) -> None:
+    scripted = torch.jit.script(sigmoid_focal_loss)
+    assert torch.equal(scripted(logits, targets), sigmoid_focal_loss(logits, targets))
+    scripted = torch.jit.script(softmax_focal_loss)
+    assert torch.equal(scripted(logits, labels), softmax_focal_loss(logits, labels))
+
+
+def test_trace_and_export(logits: Tensor, targets: Tensor) -> None:
+    module = focal.torch.SigmoidFocalLoss(reduction="mean")
+    exported = torch.export.export(module, (logits.detach(), targets)).module()
+    traced = torch.jit.trace(module, (logits.detach(), targets))
+    for other in (exported, traced):
+        assert torch.equal(other(logits.detach(), targets), module(logits.detach(), targets))
+
+
+def test_fake_and_meta_tensors() -> None:
+    logits = torch.empty(5, 3, device="meta")
+    assert sigmoid_focal_loss(logits, logits).shape == (5, 3)
+    assert softmax_focal_loss(logits, torch.empty(5, dtype=torch.long, device="meta")).shape == (5,)
+
+
+def test_autocast_computes_in_float32(logits: Tensor, targets: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = sigmoid_focal_loss(logits.bfloat16(), targets.bfloat16(), reduction="sum")
+    assert loss.dtype is torch.float32
+    assert torch.equal(loss, sigmoid_focal_loss(logits.bfloat16().float(), targets, reduction="sum"))
+
+
+def test_layouts(logits: Tensor, targets: Tensor) -> None:
+    expected = sigmoid_focal_loss(logits, targets)
+    wide = torch.full((30, 20), float("nan"))
+    wide[:, 4:12] = logits.detach()
+    padded = wide[:, 4:12]
+    flipped = logits.detach().t().contiguous().t()
+    for view in (padded, flipped, logits.detach().reshape(3, 10, 8)):
+        assert torch.equal(sigmoid_focal_loss(view, targets.view(view.shape)).reshape(30, 8), expected)
+
+
+def test_targets_as_bytes_and_labels(logits: Tensor, labels: Tensor) -> None:
+    dense = functional.one_hot(labels, 8)
+    expected = sigmoid_focal_loss(logits, dense.float())
+    for targets in (dense.bool(), dense.byte(), labels, labels.int(), labels.byte(), dense):
+        assert torch.equal(sigmoid_focal_loss(logits, targets), expected)
+    labels[::3] = 8
+    dense = functional.one_hot(labels, 9)[:, :8].float()
+    with_background = sigmoid_focal_loss(logits, labels, background=8)
+    assert torch.equal(with_background, sigmoid_focal_loss(logits, dense))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_empty(reduction: str) -> None:
+    for shape in ((0, 4), (4, 0), (0,)):
+        logits = torch.empty(shape, requires_grad=True)
+        targets = torch.empty(shape)
+        both = (sigmoid_focal_loss, torchvision_loss)
+        ours, theirs = (loss(logits, targets, reduction=reduction) for loss in both)
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+        ours.sum().backward()
+        assert logits.grad.shape == shape
+
+
+def test_follows_the_threads_of_torch(logits: Tensor, targets: Tensor) -> None:
+    logits, targets = logits.repeat(5000, 1), targets.repeat(5000, 1)
+    before = torch.get_num_threads()
+    try:
+        sums = []
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            sums.append(sigmoid_focal_loss(logits, targets, reduction="sum").item())
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(sums)) == 1
+
+
+def test_mistakes_are_named(logits: Tensor, targets: Tensor, labels: Tensor) -> None:
+    with pytest.raises(ValueError, match="Invalid alpha"):
+        sigmoid_focal_loss(logits, targets, alpha=1.5)
+    with pytest.raises(ValueError, match="Invalid value for reduction"):
+        sigmoid_focal_loss(logits, targets, reduction="avg")
+    with pytest.raises(ValueError, match="must be the same as input size"):
+        sigmoid_focal_loss(logits, targets[:, :1])
+    with pytest.raises(ValueError, match="gamma"):
+        sigmoid_focal_loss(logits, targets, gamma=-1)
+    labels[3] = 8
+    with pytest.raises(focal.FocalError, match="label 8 of row 3"):
+        softmax_focal_loss(logits, labels)
+    with pytest.raises(ValueError, match="must be the input size"):
+        softmax_focal_loss(logits, labels[:7])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("op", ["sigmoid", "soft sigmoid", "softmax", "soft softmax"])
+def test_gradients_by_differences(op: str, gamma: float, reduction: str) -> None:
+    """gradcheck and gradgradcheck in double, with everything on."""
+    torch.manual_seed(7)
+    logits = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    soft = torch.rand(6, 4, dtype=torch.float64).mul(0.8).add(0.1).requires_grad_()
+    targets = soft if op.startswith("soft ") else torch.tensor([0, 1, 3, 2, 2, 1])
+    keywords = {"class_weight": torch.rand(4), "weight": torch.rand(6), "label_smoothing": 0.1}
+    if not targets.is_floating_point():
+        keywords["ignore_index"] = 3
+    function = sigmoid_focal_loss if "sigmoid" in op else softmax_focal_loss
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        return function(logits, targets, 0.3, gamma, reduction, **keywords)
+
+    assert gradcheck(loss, (logits, targets))
+    assert gradgradcheck(loss, (logits, targets))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("soft", [False, True])
+def test_is_cross_entropy_in_every_setting(reduction: str, soft: bool) -> None:
+    torch.manual_seed(8)
+    logits = torch.randn(3, 5, 4, 2, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 5, (3, 4, 2))
+    labels[0, 1] = -100
+    targets = torch.rand(3, 5, 4, 2, dtype=torch.float64).softmax(1) if soft else labels
+    class_weight = torch.rand(5, dtype=torch.float64)
+    settings = {"reduction": reduction} if soft else {"reduction": reduction, "label_smoothing": 0.0}
+    ours = softmax_focal_loss(logits, targets, gamma=0, class_weight=class_weight, **settings)
+    if soft and reduction == "mean":  # PyTorch divides by the batch alone
+        ours = ours * (3 * 4 * 2) / 3 / 8
+        theirs = functional.cross_entropy(logits, targets, class_weight, reduction="sum") / 24
+    else:
+        theirs = functional.cross_entropy(logits, targets, class_weight, **settings)
+    torch.testing.assert_close(ours, theirs)
+    grads = [torch.autograd.grad(loss.sum(), logits)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_dtypes(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> None:
+    low = logits.detach().to(dtype).requires_grad_()
+    ours = sigmoid_focal_loss(low, targets.to(dtype), reduction="mean")
+    theirs = torchvision_loss(low.double(), targets.double(), reduction="mean")
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours, theirs.to(dtype))
+    grads = [torch.autograd.grad(loss, low)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads)
+
+
+def test_class_dim_needs_no_copy_and_changes_no_bit() -> None:
+    logits = torch.randn(2, 5, 3, 4, requires_grad=True)
+    labels = torch.randint(0, 5, (2, 3, 4))
+    last = logits.detach().movedim(1, -1).contiguous().requires_grad_()
+    middle = sigmoid_focal_loss(logits, labels, class_dim=1)
+    expected = sigmoid_focal_loss(last, labels)
+    assert torch.equal(middle, expected.movedim(-1, 1))
+    middle.sum().backward()
+    expected.sum().backward()
+    assert torch.equal(logits.grad, last.grad.movedim(-1, 1))
+
+
+def test_ignored_rows_and_weights(logits: Tensor, labels: Tensor) -> None:
+    labels[4:9] = 255
+    loss = sigmoid_focal_loss(logits, labels, ignore_index=255)
+    kept = labels != 255
+    assert not loss[~kept].any() and torch.equal(loss[kept], sigmoid_focal_loss(logits[kept], labels[kept]))
+    weight = torch.rand(30)
+    weighted = sigmoid_focal_loss(logits, labels, ignore_index=255, weight=weight)
+    torch.testing.assert_close(weighted, loss * weight[:, None])
+    assert torch.equal(
+        weighted, sigmoid_focal_loss(logits, labels, ignore_index=255, weight=weight[:, None].expand(30, 8))
+    )
+    with pytest.raises(ValueError, match="weights are constants"):
+        sigmoid_focal_loss(logits, labels, weight=weight.requires_grad_())
+
+
+def test_modules(logits: Tensor, labels: Tensor) -> None:
+    class_weight = torch.rand(8)
+    for module, function in (
+        (focal.torch.SigmoidFocalLoss(class_weight=class_weight, ignore_index=2), sigmoid_focal_loss),
+        (focal.torch.SoftmaxFocalLoss(class_weight=class_weight, ignore_index=2), softmax_focal_loss),
+    ):
+        expected = function(
+            logits, labels, module.alpha, reduction="mean", class_weight=class_weight, ignore_index=2
+        )
+        assert torch.equal(module(logits, labels), expected)
+        assert "ignore_index=2" in repr(module) and "class_weight" in module.state_dict()
