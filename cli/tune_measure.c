@@ -61,7 +61,10 @@ int tune_measure(tune_list *list, const tune_request *request, uint32_t flags,
     int code = DONE;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, &before);
+    /* Where interrupts are ignored, as in a shell's background, they stay so. */
+    sigaction(SIGINT, NULL, &before);
+    if (before.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &action, NULL);
     if (request->most_threads <= 1)
         bench_pin(); /* threads made later would be pinned, too */
     for (size_t i = 0; i < list->count; i++)

@@ -141,6 +141,7 @@ class Run(TuneTest):
         process = subprocess.Popen(
             [FOCAL, "tune", "run", "--budget", "60s", "--quiet"],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
