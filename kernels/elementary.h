@@ -26,34 +26,48 @@ FOCAL_BODY vf2 difference(vf a, vf b) {
     return (vf2){high, low};
 }
 
+/* The reduced argument of an exponential: exp(a) = 2^n exp(r); the last bits of `magic` hold n. */
+typedef struct {
+    vf r, magic;
+} exp_argument;
+
+/* n = round(a / ln 2) by adding shift = 1.5 * 2^23 + k, whose last bits then hold n + k;
+ * r = a - n ln 2 with ln 2 in two floats. */
+FOCAL_BODY exp_argument exp_reduce(vf a, vf shift) {
+    vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
+    vf n = vf_sub(magic, shift);
+    vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
+    return (exp_argument){vf_fma(n, vf_set(0x1.05c61p-29F), r), magic};
+}
+
+/* The exponential of a reduced argument, by a polynomial of degree 6; <= 0.9 ULP. It must be
+ * normal; NaN may become anything. */
+FOCAL_BODY vf exp_reduced(exp_argument a) {
+    vf p = vf_set(0x1.6874b6p-10F);
+    p = vf_fma(p, a.r, vf_set(0x1.123e84p-7F));
+    p = vf_fma(p, a.r, vf_set(0x1.555b7cp-5F));
+    p = vf_fma(p, a.r, vf_set(0x1.55548ap-3F));
+    p = vf_fma(p, a.r, vf_set(0x1.fffff8p-2F));
+    p = vf_fma(p, a.r, vf_set(1.0F));
+    p = vf_fma(p, a.r, vf_set(1.0F));
+    return vf_pow2_scale(p, a.magic);
+}
+
 /* What is left of an exponential: exp(a) = value * 2^-64, plus NaN if a is NaN. */
 typedef struct {
     vf value;
     vf nan; /* NaN or 0. The integer addition that makes `value` could turn NaN finite. */
 } scaled_exp;
 
-/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL; <= 0.9 ULP.
- * n = round(high / ln 2) by adding 1.5 * 2^23, whose last bits then hold n; r = high - n ln 2 with
- * ln 2 in two floats; a polynomial of degree 6. The factor 2^64 keeps full precision down to
- * exp(-131), where the argument is cut: the value there is far below half the least subnormal. NaN
- * passes the cut, being the second operand. */
+/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL. The factor
+ * keeps full precision down to exp(-131), where the argument is cut: the value there is far below
+ * half the least subnormal. NaN passes the cut, being the second operand. */
 FOCAL_BODY scaled_exp exp_scaled(vf high, const vf *low) {
-    vf shift = vf_set(0x1.8p23F + 64.0F);
     vf a = vf_max(vf_set(-131.0F), high);
-    vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
-    vf n = vf_sub(magic, shift);
-    vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
-    r = vf_fma(n, vf_set(0x1.05c61p-29F), r);
+    exp_argument reduced = exp_reduce(a, vf_set(0x1.8p23F + 64.0F));
     if (low)
-        r = vf_add(r, *low);
-    vf p = vf_set(0x1.6874b6p-10F);
-    p = vf_fma(p, r, vf_set(0x1.123e84p-7F));
-    p = vf_fma(p, r, vf_set(0x1.555b7cp-5F));
-    p = vf_fma(p, r, vf_set(0x1.55548ap-3F));
-    p = vf_fma(p, r, vf_set(0x1.fffff8p-2F));
-    p = vf_fma(p, r, vf_set(1.0F));
-    p = vf_fma(p, r, vf_set(1.0F));
-    return (scaled_exp){vf_pow2_scale(p, magic), vf_sub(a, a)};
+        reduced.r = vf_add(reduced.r, *low);
+    return (scaled_exp){exp_reduced(reduced), vf_sub(a, a)};
 }
 
 /* The same without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
@@ -76,19 +90,20 @@ FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {
     return vf_fma(e, a.low, e);
 }
 
-/* log1p(e) for 0 <= e <= 1; sleef <= 1 ULP, fast <= 2.2. The fast form shares the quotient
- * q = e / (1 + e) with the sigmoid: with L = log1p(e), e q = 4 sinh^2(L/2) =: v and
- * s = e - v/2 = sinh L, so L / s is a function of v alone, and smooth enough for degree 3. */
+/* log1p(e) for 0 <= e <= 1; sleef <= 1 ULP, fast <= 3. The fast form shares the quotient
+ * q = e / (1 + e) with the sigmoid: with L = log1p(e), e q = e - q = 4 sinh^2(L/2) =: v and
+ * e + q = 2 sinh L, so L / (e + q) is a function of v alone, and smooth enough for degree 4. The
+ * difference loses nothing that counts: v is small beside 1/2 where it cancels. */
 FOCAL_BODY vf log1p_unit(focal_kernel_tier tier, vf e, vf quotient) {
     if (tier == KERNEL_SLEEF)
         return vf_sleef_log1p(e);
-    vf v = vf_mul(e, quotient);
-    vf s = vf_fma(v, vf_set(-0.5F), e);
-    vf p = vf_set(0x1.3f5bc8p-10F);
-    p = vf_fma(p, v, vf_set(-0x1.ca8c1ep-8F));
-    p = vf_fma(p, v, vf_set(0x1.10dfdap-5F));
-    p = vf_fma(p, v, vf_set(-0x1.5554b6p-3F));
-    return vf_fma(vf_mul(s, v), p, s);
+    vf v = vf_sub(e, quotient);
+    vf p = vf_set(0x1.3f5bc8p-11F);
+    p = vf_fma(p, v, vf_set(-0x1.ca8c1ep-9F));
+    p = vf_fma(p, v, vf_set(0x1.10dfdap-6F));
+    p = vf_fma(p, v, vf_set(-0x1.5554b6p-4F));
+    p = vf_fma(p, v, vf_set(0.5F));
+    return vf_mul(vf_add(e, quotient), p);
 }
 
 /* The f64 functions serve once per row, where the result is rounded to f32: 2^-34 is enough for

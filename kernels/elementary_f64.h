@@ -79,9 +79,9 @@ FOCAL_BODY vdm is_zero(vd a) {
 typedef struct {
     vd2 r;
     vd scale; /* 2^(n + 64) */
-} exp_argument;
+} exp_argument_f64;
 
-FOCAL_BODY exp_argument exp_reduce(vd2 a) {
+FOCAL_BODY exp_argument_f64 exp_reduce_f64(vd2 a) {
     vd cut = vd_set(EXP_CUT), shift = vd_set(0x1.8p52 + 64.0);
     vd low = vd_select(vdm_lt(cut, a.high), a.low, vd_set(0.0));
     vd high = vd_min(vd_set(EXP_TOP), vd_max(cut, a.high));
@@ -92,7 +92,7 @@ FOCAL_BODY exp_argument exp_reduce(vd2 a) {
     vd2 r = exact_sum(first, vd_mul(n, vd_set(-0x1.ef35793c768p-45)));
     r.low = vd_add(r.low, vd_fma(n, vd_set(0x1.9ff0342542fc3p-90), low));
     r = exact_sum_ordered(r.high, r.low); /* the argument's low part may be an ULP of 700 */
-    return (exp_argument){r, vd_pow2_scale(vd_set(1.0), magic)};
+    return (exp_argument_f64){r, vd_pow2_scale(vd_set(1.0), magic)};
 }
 
 /* (exp(r) - 1 - r - r^2 / 2 - r^3 / 6) / r^3 */
@@ -133,7 +133,7 @@ FOCAL_BODY vd2 exp_pair_f64(focal_kernel_tier tier, vd2 a) {
         vd low = vd_select(vdm_lt(vd_set(EXP_CUT), a.high), a.low, vd_set(0.0));
         return (vd2){vd_fma(e, low, e), vd_set(0.0)};
     }
-    exp_argument argument = exp_reduce(a);
+    exp_argument_f64 argument = exp_reduce_f64(a);
     vd2 tail = exp_tail(argument.r);
     vd2 sum = exact_sum_ordered(vd_set(1.0), tail.high);
     return (vd2){exp_scaled_f64(sum.high, argument.scale),
@@ -142,7 +142,7 @@ FOCAL_BODY vd2 exp_pair_f64(focal_kernel_tier tier, vd2 a) {
 
 /* exp(a) for a <= 660, rounded to one double: 0.8 ULP. */
 FOCAL_BODY vd exp_f64(vd2 a) {
-    exp_argument argument = exp_reduce(a);
+    exp_argument_f64 argument = exp_reduce_f64(a);
     vd r = argument.r.high;
     vd p = vd_fma(vd_add(exp_rest(r), vd_set(0x1.5555555555555p-3)), r, vd_set(0.5));
     vd tail = vd_add(r, vd_fma(vd_mul(r, r), p, argument.r.low));
@@ -157,7 +157,7 @@ FOCAL_BODY vd2 expm1_pair_f64(focal_kernel_tier tier, vd2 a) {
         vd low = vd_select(vdm_lt(vd_set(EXP_CUT), a.high), a.low, zero);
         return (vd2){vd_fma(vd_add(e, vd_set(1.0)), low, e), zero};
     }
-    exp_argument argument = exp_reduce(a);
+    exp_argument_f64 argument = exp_reduce_f64(a);
     vd2 tail = exp_tail(argument.r);
     vd scale = vd_mul(argument.scale, vd_set(0x1p-64));
     vd2 power = exact_sum(scale, vd_set(-1.0));

@@ -83,7 +83,7 @@ FOCAL_BODY vf accurate_load_target(focal_kernel_target kind, const focal_span *s
 FOCAL_SHARED void accurate_run_exp(const focal_span *span, size_t first, size_t run,
                                    accurate_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        vf x = sigmoid_load_logits(span, sigmoid_place_at(first, i, run));
+        vf x = sigmoid_load(span->logits, sigmoid_place_at(first, i, run));
         accurate_exp(vd_widen_low(x), scratch->e + i, scratch->smaller + i);
         accurate_exp(vd_widen_high(x), scratch->e + i + 8, scratch->smaller + i + 8);
     }
@@ -93,7 +93,7 @@ FOCAL_BODY void accurate_step(focal_kernel_target kind, focal_kernel_direction d
                               focal_gamma_class gamma_class,
                               const accurate_constants *constants, const focal_span *span,
                               sigmoid_place at, const accurate_scratch *scratch, vsum *sum) {
-    vf x = sigmoid_load_logits(span, at);
+    vf x = sigmoid_load(span->logits, at);
     vf t = accurate_load_target(kind, span, at);
     const double *e = scratch->e + at.slot, *smaller = scratch->smaller + at.slot;
     vd loss_low = vd_set(0.0), loss_high = vd_set(0.0);
@@ -102,10 +102,10 @@ FOCAL_BODY void accurate_step(focal_kernel_target kind, focal_kernel_direction d
                    vd_load(e), vd_load(smaller), &loss_low, &gradient_low);
     accurate_lanes(direction, gamma_class, constants, vd_widen_high(x), vd_widen_high(t),
                    vd_load(e + 8), vd_load(smaller + 8), &loss_high, &gradient_high);
-    if (direction != KERNEL_GRADIENT)
-        sigmoid_store_loss(span, at, vf_narrow(loss_low, loss_high), sum);
-    if (direction != KERNEL_LOSS)
-        sigmoid_store_gradient(span, at, vf_narrow(gradient_low, gradient_high));
+    sigmoid_result result = {vf_narrow(loss_low, loss_high),
+                             vf_narrow(gradient_low, gradient_high)};
+    sigmoid_arrays arrays = {span->logits, span->loss, span->gradient};
+    sigmoid_store(direction, arrays, at, result, sum);
 }
 
 /* The branches on what is wanted cost little beside a step's 200 instructions, so one copy serves

@@ -20,6 +20,7 @@
 #define BODY_vm_from_2vf(op)          MASK_RESULT(op(vf_load(a), vf_load(b)))
 #define BODY_vm_from_2vm(op)          MASK_RESULT(op(vm_load_u8(a), vm_load_u8(b)))
 #define BODY_bool_from_vm(op)         *(float *)out = op(vm_load_u8(a)) ? 1.0F : 0.0F
+#define BODY_vf_from_vm_vf(op)        vf_store(out, op(vm_load_u8(a), vf_load(b)))
 #define BODY_vf_from_vm_2vf(op)       vf_store(out, op(vm_load_u8(a), vf_load(b), vf_load(c)))
 
 #define BODY_vd_from_double(op)       vd_store(out, op(*(const double *)a))

@@ -109,6 +109,8 @@ FLOATS(vf_max, x > y ? x : y)
 FLOATS(vf_min, x < y ? x : y)
 FLOATS(vf_abs, with_bits(bits_of(x) & 0x7fffffffU))
 FLOATS(vf_neg, with_bits(bits_of(x) ^ 0x80000000U))
+FLOATS(vf_or, with_bits(bits_of(x) | bits_of(y)))
+FLOATS(vf_xor, with_bits(bits_of(x) ^ bits_of(y)))
 FLOATS(vf_pow2_scale, with_bits(bits_of(x) + (bits_of(y) << 23)))
 FLOATS(vm_lt, x < y ? 1.0F : 0.0F)
 FLOATS(vm_eq, x == y ? 1.0F : 0.0F)
@@ -118,6 +120,8 @@ MEANING(vm_all) {
     *(float *)out = memchr(a, 0, 16) ? 0.0F : 1.0F;
 }
 LANES_OF(vf_select, 16, float, uint8_t, float, float, x ? y : z)
+LANES_OF(vf_drop, 16, float, uint8_t, float, float, x ? 0.0F : y)
+FLOATS(vf_select_sign, signbit(x) ? y : z)
 
 /* As a recursion over intervals with a stride, unlike the headers' halving. */
 static float max_strided(const float *lane, size_t stride) {

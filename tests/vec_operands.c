@@ -20,6 +20,7 @@ static const vec_signature bool_from_vm = {'f', 'M', '-', '-', BY_VALUE};
 static const vec_signature float_from_vf = {'f', 'F', '-', '-', BY_VALUE};
 static const vec_signature vm_from_2vf = {'F', 'F', 'F', '-', BY_VALUE};
 static const vec_signature vm_from_2vm = {'F', 'M', 'M', '-', BY_VALUE};
+static const vec_signature vf_from_vm_vf = {'F', 'M', 'F', '-', BY_VALUE};
 static const vec_signature vf_from_vm_2vf = {'F', 'M', 'F', 'F', BY_VALUE};
 static const vec_signature vd_from_double = {'D', 'd', '-', '-', BY_VALUE};
 static const vec_signature vd_from_memory = {'D', 'D', '-', '-', LOAD};

@@ -12,6 +12,9 @@
 #include "sleef_names.h"
 #include "vec_common.h"
 
+/* Values of type vf that fit into the registers. */
+enum { VEC_STEPS = 8 };
+
 typedef struct {
     __m256 low, high;
 } vf;
@@ -94,6 +97,12 @@ FOCAL_INLINE vf vf_neg(vf a) {
     __m256 sign = _mm256_set1_ps(-0.0F);
     return (vf){_mm256_xor_ps(sign, a.low), _mm256_xor_ps(sign, a.high)};
 }
+FOCAL_INLINE vf vf_or(vf a, vf b) {
+    return (vf){_mm256_or_ps(a.low, b.low), _mm256_or_ps(a.high, b.high)};
+}
+FOCAL_INLINE vf vf_xor(vf a, vf b) {
+    return (vf){_mm256_xor_ps(a.low, b.low), _mm256_xor_ps(a.high, b.high)};
+}
 FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
     return (vf){
         _mm256_castsi256_ps(_mm256_add_epi32(
@@ -144,6 +153,13 @@ FOCAL_INLINE bool vm_all(vm m) {
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm256_blendv_ps(b.low, a.low, m.low),
                 _mm256_blendv_ps(b.high, a.high, m.high)};
+}
+FOCAL_INLINE vf vf_drop(vm m, vf a) {
+    return (vf){_mm256_andnot_ps(m.low, a.low), _mm256_andnot_ps(m.high, a.high)};
+}
+FOCAL_INLINE vf vf_select_sign(vf a, vf b, vf c) {
+    return (vf){_mm256_blendv_ps(c.low, b.low, a.low),
+                _mm256_blendv_ps(c.high, b.high, a.high)};
 }
 FOCAL_INLINE float vf_max_lanes(vf a) {
     __m256 eight = _mm256_max_ps(a.low, a.high);

@@ -12,6 +12,9 @@
 #include "sleef_names.h"
 #include "vec_common.h"
 
+/* Values of type vf that fit into the registers. */
+enum { VEC_STEPS = 32 };
+
 typedef struct {
     __m512 all;
 } vf;
@@ -78,6 +81,12 @@ FOCAL_INLINE vf vf_abs(vf a) {
 FOCAL_INLINE vf vf_neg(vf a) {
     return (vf){_mm512_xor_ps(_mm512_set1_ps(-0.0F), a.all)};
 }
+FOCAL_INLINE vf vf_or(vf a, vf b) {
+    return (vf){_mm512_or_ps(a.all, b.all)};
+}
+FOCAL_INLINE vf vf_xor(vf a, vf b) {
+    return (vf){_mm512_xor_ps(a.all, b.all)};
+}
 FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
     __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(magic.all), 23);
     return (vf){_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.all), exponent))};
@@ -111,6 +120,13 @@ FOCAL_INLINE bool vm_all(vm m) {
 }
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm512_mask_blend_ps(m.all, b.all, a.all)};
+}
+FOCAL_INLINE vf vf_drop(vm m, vf a) {
+    return (vf){_mm512_maskz_mov_ps((__mmask16)~m.all, a.all)};
+}
+FOCAL_INLINE vf vf_select_sign(vf a, vf b, vf c) {
+    return (vf){
+        _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a.all)), c.all, b.all)};
 }
 FOCAL_INLINE float vf_max_lanes(vf a) {
     __m256 eight =

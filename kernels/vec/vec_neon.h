@@ -12,6 +12,9 @@
 #include "sleef_names.h"
 #include "vec_common.h"
 
+/* Values of type vf that fit into the registers. */
+enum { VEC_STEPS = 8 };
+
 typedef struct {
     float32x4_t part[4];
 } vf;
@@ -104,6 +107,20 @@ FOCAL_INLINE vf vf_neg(vf a) {
     return EACH(vf, F);
 #undef F
 }
+FOCAL_INLINE vf vf_or(vf a, vf b) {
+#define F(i)                                                                                   \
+    vreinterpretq_f32_u32(                                                                     \
+        vorrq_u32(vreinterpretq_u32_f32(a.part[i]), vreinterpretq_u32_f32(b.part[i])))
+    return EACH(vf, F);
+#undef F
+}
+FOCAL_INLINE vf vf_xor(vf a, vf b) {
+#define F(i)                                                                                   \
+    vreinterpretq_f32_u32(                                                                     \
+        veorq_u32(vreinterpretq_u32_f32(a.part[i]), vreinterpretq_u32_f32(b.part[i])))
+    return EACH(vf, F);
+#undef F
+}
 FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
 #define F(i)                                                                                   \
     vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a.part[i]),                          \
@@ -164,6 +181,16 @@ FOCAL_INLINE bool vm_all(vm m) {
 }
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
 #define F(i) vbslq_f32(m.part[i], a.part[i], b.part[i])
+    return EACH(vf, F);
+#undef F
+}
+FOCAL_INLINE vf vf_drop(vm m, vf a) {
+#define F(i) vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.part[i]), m.part[i]))
+    return EACH(vf, F);
+#undef F
+}
+FOCAL_INLINE vf vf_select_sign(vf a, vf b, vf c) {
+#define F(i) vbslq_f32(vcltzq_s32(vreinterpretq_s32_f32(a.part[i])), b.part[i], c.part[i])
     return EACH(vf, F);
 #undef F
 }

@@ -34,6 +34,9 @@
 #define SCALAR_SLEEF(function) FOCAL_SLEEF_PORTABLE(function##purec)
 #endif
 
+/* Values of type vf that fit into the registers. */
+enum { VEC_STEPS = 0 };
+
 typedef struct {
     float lane[16];
 } vf;
@@ -109,16 +112,25 @@ FOCAL_INLINE vf vf_abs(vf a) {
 FOCAL_INLINE vf vf_neg(vf a) {
     EACH(r, vf, 16, -a.lane[i]);
 }
-FOCAL_INLINE float scalar_pow2_scale(float a, float magic) {
-    uint32_t value, exponent;
-    memcpy(&value, &a, sizeof value);
-    memcpy(&exponent, &magic, sizeof exponent);
-    value += exponent << 23;
-    memcpy(&a, &value, sizeof a);
+FOCAL_INLINE uint32_t scalar_bits32(float a) {
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+FOCAL_INLINE float scalar_from_bits32(uint32_t bits) {
+    float a;
+    memcpy(&a, &bits, sizeof a);
     return a;
 }
+FOCAL_INLINE vf vf_or(vf a, vf b) {
+    EACH(r, vf, 16, scalar_from_bits32(scalar_bits32(a.lane[i]) | scalar_bits32(b.lane[i])));
+}
+FOCAL_INLINE vf vf_xor(vf a, vf b) {
+    EACH(r, vf, 16, scalar_from_bits32(scalar_bits32(a.lane[i]) ^ scalar_bits32(b.lane[i])));
+}
 FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
-    EACH(r, vf, 16, scalar_pow2_scale(a.lane[i], magic.lane[i]));
+    EACH(r, vf, 16,
+         scalar_from_bits32(scalar_bits32(a.lane[i]) + (scalar_bits32(magic.lane[i]) << 23)));
 }
 
 FOCAL_INLINE vm vm_lt(vf a, vf b) {
@@ -150,6 +162,12 @@ FOCAL_INLINE bool vm_all(vm m) {
 }
 FOCAL_INLINE vf vf_select(vm m, vf a, vf b) {
     EACH(r, vf, 16, m.lane[i] ? a.lane[i] : b.lane[i]);
+}
+FOCAL_INLINE vf vf_drop(vm m, vf a) {
+    EACH(r, vf, 16, m.lane[i] ? 0.0F : a.lane[i]);
+}
+FOCAL_INLINE vf vf_select_sign(vf a, vf b, vf c) {
+    EACH(r, vf, 16, scalar_bits32(a.lane[i]) >> 31 ? b.lane[i] : c.lane[i]);
 }
 /* The same pairs as the wide rows, though only the sign of a zero could tell. */
 FOCAL_INLINE float vf_max_lanes(vf a) {
