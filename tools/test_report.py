@@ -20,7 +20,8 @@ from typing import Any
 
 # The last line of a test program; pytest's says only what there was, unittest's counts all.
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
-PYTEST = re.compile(r"^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|warnings?)(?:, )?)+) in [\d.]+", re.M)
+PYTEST_WORDS = "passed|failed|errors?|skipped|deselected|warnings?"
+PYTEST = re.compile(rf"^(?:=+ )?((?:\d+ (?:{PYTEST_WORDS})(?:, )?)+) in [\d.]+", re.MULTILINE)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
 # What a test program says of each ISA row that it ran: "row avx2: 12 passed, 0 failed", or
 # test_kernels' own "avx2  90 kernels, 270 executions, 3600 checks: ...".

@@ -28,6 +28,8 @@ import test_report  # noqa: E402
         ("....\n4 passed in 0.12s\n", True, (4, 0)),
         ("==== 1 failed, 3 passed, 2 errors in 1.20s ====\n", False, (3, 3)),
         ("3 passed, 2 skipped in 1.20s\n", True, (3, 2)),
+        ("3 passed, 2 deselected in 1.20s\n", True, (3, 0)),
+        ("3 passed, 1 skipped, 2 deselected in 1.20s\n", True, (3, 1)),
         ("no tests ran in 0.01s\n", False, (0, 1)),
         ("Ran 7 tests in 0.5s\n\nOK\n", True, (7, 0)),
         ("Ran 7 tests in 0.5s\n\nFAILED (failures=1, errors=2)\n", False, (4, 3)),
