@@ -58,8 +58,8 @@ int verify_run(const verify_request *request, const focal_plan *plan, verify_res
 /* The plan of one chunk of patterns, or of all if they are fewer; an exit code. */
 int verify_plan(const verify_request *request, focal_plan **plan);
 
-/* The contract's bound in ULP, as docs/numerics.md states it for gammas up to 5. */
-double verify_bound(focal_tier tier);
+/* The contract's bound in ULP for targets 0 and 1 and for labels, as docs/numerics.md states it. */
+double verify_bound(focal_op op, focal_tier tier, double gamma);
 
 /* Whether the results keep the contract: no violation, no error beyond the bound. */
 int verify_holds(const verify_request *request, const verify_result *result);

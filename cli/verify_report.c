@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-double verify_bound(focal_tier tier) {
-    return tier == FOCAL_TIER_ACCURATE ? 0.51 : 10.0;
+double verify_bound(focal_op op, focal_tier tier, double gamma) {
+    if (tier == FOCAL_TIER_ACCURATE)
+        return gamma > 5.0 ? 1.0 : 0.51;
+    if (op == FOCAL_SOFTMAX && tier == FOCAL_TIER_SLEEF)
+        return 4.0 + 2.0 * gamma;
+    return gamma > 5.0 ? 2.0 + 2.0 * gamma : 10.0;
 }
 
 static int tally_holds(const verify_tally *tally, double bound) {

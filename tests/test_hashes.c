@@ -56,6 +56,11 @@ static int print_problem(char *text, size_t size, const problem *p) {
                     focal_tier_name(p->tier), p->stride);
 }
 
+static double bound_of(const problem *p) {
+    focal_op op = strcmp(p->op, "softmax") == 0 ? FOCAL_SOFTMAX : FOCAL_SIGMOID;
+    return verify_bound(op, p->tier, strtod(p->gamma, NULL));
+}
+
 static verify_result result_of(const problem *p, const char *isa, int judged, int *holds) {
     int off = strcmp(p->alpha, "off") == 0;
     verify_request request = {
@@ -68,7 +73,7 @@ static verify_result result_of(const problem *p, const char *isa, int judged, in
         .stride = p->stride,
         .threads = 1,
         .hash_only = !judged,
-        .bound = verify_bound(p->tier),
+        .bound = bound_of(p),
         .quiet = 1,
     };
     verify_result result = {.patterns = 0};
@@ -161,7 +166,7 @@ static void check_row(const char *isa, const uint64_t *hashes, uint64_t stride) 
                    differs ? "not " : "", hashes[i]);
         if (judged)
             CHECK_CASE(holds, "row %s, %s: an error beyond %g ULP, or NaN or infinity wrong",
-                       isa, text, verify_bound(p.tier));
+                       isa, text, bound_of(&p));
     }
     printf("row %s: %u passed, %u failed\n", isa, check_passed - passed, check_failed - failed);
 }

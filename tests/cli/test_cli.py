@@ -301,7 +301,7 @@ class Info(CommandTest):
 def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: Any) -> unittest.TestSuite:
     """Makes this one file run the whole folder under unittest."""
     if pattern is None:
-        tests.addTests(loader.loadTestsFromNames(["test_eval", "test_files"]))
+        tests.addTests(loader.loadTestsFromNames(["test_eval", "test_files", "test_verify"]))
     return tests
 
 
