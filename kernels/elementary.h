@@ -90,20 +90,26 @@ FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {
     return vf_fma(e, a.low, e);
 }
 
-/* log1p(e) for 0 <= e <= 1; sleef <= 1 ULP, fast <= 3. The fast form shares the quotient
- * q = e / (1 + e) with the sigmoid: with L = log1p(e), e q = e - q = 4 sinh^2(L/2) =: v and
- * e + q = 2 sinh L, so L / (e + q) is a function of v alone, and smooth enough for degree 4. The
- * difference loses nothing that counts: v is small beside 1/2 where it cancels. */
-FOCAL_BODY vf log1p_unit(focal_kernel_tier tier, vf e, vf quotient) {
+/* Of 0 <= e <= 1, e = exp(-|x|): the lesser of p and 1 - p, which is e / (1 + e), and log1p(e). */
+typedef struct {
+    vf smaller, log1p_e;
+} sigmoid_logistic;
+
+/* Smaller <= 1.6 ULP where e <= 1/4 and <= 1.9, log1p(e) <= 2.1, of e as given; sleef <= 1.5 and 1. The fast
+ * form has one division for both, v = e^2 / (1 + e): smaller is e - v, where the rounding of 1 + e
+ * weighs but e, and as v = 4 sinh^2(L/2) with L = log1p(e), e - v/2 = sinh L, the ratio of L to it is
+ * a function of v alone, and smooth enough for degree 4. */
+FOCAL_BODY sigmoid_logistic logistic_of_exp(focal_kernel_tier tier, vf e) {
+    vf one = vf_set(1.0F);
     if (tier == KERNEL_SLEEF)
-        return vf_sleef_log1p(e);
-    vf v = vf_sub(e, quotient);
-    vf p = vf_set(0x1.3f5bc8p-11F);
-    p = vf_fma(p, v, vf_set(-0x1.ca8c1ep-9F));
-    p = vf_fma(p, v, vf_set(0x1.10dfdap-6F));
-    p = vf_fma(p, v, vf_set(-0x1.5554b6p-4F));
-    p = vf_fma(p, v, vf_set(0.5F));
-    return vf_mul(vf_add(e, quotient), p);
+        return (sigmoid_logistic){vf_div(e, vf_add(one, e)), vf_sleef_log1p(e)};
+    vf v = vf_div(vf_mul(e, e), vf_add(one, e));
+    vf sinh_l = vf_fma(v, vf_set(-0.5F), e);
+    vf p = vf_set(0x1.3f5bc8p-10F);
+    p = vf_fma(p, v, vf_set(-0x1.ca8c1ep-8F));
+    p = vf_fma(p, v, vf_set(0x1.10dfdap-5F));
+    p = vf_fma(p, v, vf_set(-0x1.5554b6p-3F));
+    return (sigmoid_logistic){vf_sub(e, v), vf_fma(vf_mul(p, v), sinh_l, sinh_l)};
 }
 
 /* The f64 functions serve once per row, where the result is rounded to f32: 2^-34 is enough for

@@ -105,10 +105,6 @@ FOCAL_BODY vf sigmoid_loop_exp(focal_kernel_tier tier, focal_kernel_target kind,
     return soft;
 }
 
-FOCAL_BODY vf sigmoid_smaller(vf e) {
-    return vf_div(e, vf_add(vf_set(1.0F), e));
-}
-
 /* Where registers are few, phase 1 ends with the reduced argument, and this is the rest. */
 FOCAL_BODY void sigmoid_loop_polynomial(size_t run, sigmoid_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP) {
@@ -144,10 +140,11 @@ FOCAL_SHARED bool sigmoid_run_exp(focal_kernel_tier tier, focal_kernel_target ki
 FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
                                   sigmoid_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        vf e = vf_load(scratch->e + i), smaller = sigmoid_smaller(e);
-        vf_store(scratch->smaller + i, smaller);
-        vf_store(scratch->e + i, tier == KERNEL_SLEEF ? log1p_unit(KERNEL_SLEEF, e, smaller)
-                                                      : log1p_unit(KERNEL_FAST, e, smaller));
+        vf e = vf_load(scratch->e + i);
+        sigmoid_logistic logistic = tier == KERNEL_SLEEF ? logistic_of_exp(KERNEL_SLEEF, e)
+                                                         : logistic_of_exp(KERNEL_FAST, e);
+        vf_store(scratch->smaller + i, logistic.smaller);
+        vf_store(scratch->e + i, logistic.log1p_e);
     }
 }
 
@@ -203,13 +200,11 @@ FOCAL_BODY sigmoid_result sigmoid_hard(bool has_log, focal_kernel_direction dire
                                        focal_gamma_class gamma_class,
                                        const sigmoid_constants *constants,
                                        const sigmoid_scratch *scratch, size_t slot, vf x) {
-    vf z = vf_load(scratch->z + slot), log1p_e = vf_load(scratch->e + slot), smaller;
-    if (has_log) {
-        smaller = vf_load(scratch->smaller + slot);
-    } else {
-        smaller = sigmoid_smaller(log1p_e);
-        log1p_e = log1p_unit(KERNEL_FAST, log1p_e, smaller);
-    }
+    vf z = vf_load(scratch->z + slot), e = vf_load(scratch->e + slot);
+    sigmoid_logistic logistic = has_log
+                                    ? (sigmoid_logistic){vf_load(scratch->smaller + slot), e}
+                                    : logistic_of_exp(KERNEL_FAST, e);
+    vf smaller = logistic.smaller, log1p_e = logistic.log1p_e;
     vf larger = vf_sub(vf_set(1.0F), smaller);
     vf q = vf_select_sign(z, larger, smaller);
     vf power = gamma_class == KERNEL_GX ? vf_load(scratch->power + slot)

@@ -49,6 +49,16 @@ class Verify(CommandTest):
         self.assertFalse(result["holds"])
         self.assertGreater(result["gradient"]["max_ulp"], 1.0)
 
+    def test_logits_that_broke_the_bound(self) -> None:
+        """Found by runs over every float; a stride of 2^32 checks the one logit."""
+        for gamma, bits in ((2, 0x405534B7), (2, 0x410CD639)):
+            arguments = ("--gamma", gamma, "--stride", 2**32, "--offset", bits)
+            for isa in ("scalarfma", None):
+                with self.subTest(gamma=gamma, bits=hex(bits), isa=isa):
+                    row = ("--isa", isa) if isa else ()
+                    result = strict_json(self.focal("verify", "--json", "--quiet", *arguments, *row))
+                    self.assertEqual((result["patterns"], result["holds"]), (1, True))
+
     def test_the_hash_knows_the_problem_but_not_the_threads(self) -> None:
         def hash_of(*arguments: Any) -> str:
             return self.focal("verify", "--hash-only", *STRIDE, *arguments).split()[-1]
