@@ -22,6 +22,8 @@
 
 #include "softmax.body.h"
 
+#include "accurate.h"
+
 #include "sigmoid_accurate.body.h"
 
 #include "softmax_accurate.body.h"

@@ -1,0 +1,41 @@
+/* Elementary functions of tier accurate on floats: in double, but only as exact as a result needs
+ * that is rounded to float. 0.01 ULP of float is 2^-30.6; exp enters sigmoid's results with up to
+ * 1 + gamma times its relative error. Coefficients are minimax (Sollya's fpminimax,
+ * tools/coefficients_accurate.sollya). */
+#ifndef FOCAL_ACCURATE_H
+#define FOCAL_ACCURATE_H
+
+/* exp(a) for a <= 0, relative error 2^-34. Cut at -240: what is left there, 2^-346, is 0 as a float
+ * even times the largest upstream factor. NaN stays NaN: its low 12 bits, which the integer addition
+ * would move to the exponent, are clear in one that was a float. */
+FOCAL_BODY vd accurate_exp(vd a) {
+    vd shift = vd_set(0x1.8p52);
+    a = vd_max(vd_set(-240.0), a);
+    vd magic = vd_fma(a, vd_set(0x1.71547652b82fep+0), shift);
+    vd r = vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a);
+    vd p = vd_set(0x1.9dda6d38e0e37p-13);
+    p = vd_fma(p, r, vd_set(0x1.6d96c38b47155p-10));
+    p = vd_fma(p, r, vd_set(0x1.1113b3cada256p-7));
+    p = vd_fma(p, r, vd_set(0x1.55547fc89982ep-5));
+    p = vd_fma(p, r, vd_set(0x1.55555291e3a9ap-3));
+    p = vd_fma(p, r, vd_set(0x1.00000043850ffp-1));
+    p = vd_fma(p, r, vd_set(0x1.00000001607a8p+0));
+    p = vd_fma(p, r, vd_set(1.0));
+    return vd_pow2_scale(p, magic);
+}
+
+/* log1p(e) for 0 <= e <= 1 given smaller = e / (1 + e), relative error 2^-34: with v = e * smaller,
+ * e - v/2 is sinh log1p(e), and the ratio of the two a function of v (see logistic_of_exp). */
+FOCAL_BODY vd accurate_log1p(vd e, vd smaller) {
+    vd v = vd_mul(e, smaller);
+    vd sinh_l = vd_fma(v, vd_set(-0.5), e);
+    vd p = vd_set(0x1.f44aea8e9df8fp-15);
+    p = vd_fma(p, v, vd_set(-0x1.6d5e0ed08407cp-12));
+    p = vd_fma(p, v, vd_set(0x1.9f4c4976ea41fp-10));
+    p = vd_fma(p, v, vd_set(-0x1.d417632a86437p-8));
+    p = vd_fma(p, v, vd_set(0x1.1111092e44d1ep-5));
+    p = vd_fma(p, v, vd_set(-0x1.55555551e4e4bp-3));
+    return vd_fma(vd_mul(sinh_l, v), p, sinh_l);
+}
+
+#endif
