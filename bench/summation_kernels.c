@@ -23,6 +23,8 @@
 
 #include "sigmoid.body.h"
 
+#include "softmax_moderate.body.h"
+
 #include "softmax.body.h"
 
 #include "summation.h"

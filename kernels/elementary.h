@@ -40,17 +40,27 @@ FOCAL_BODY exp_argument exp_reduce(vf a, vf shift) {
     return (exp_argument){vf_fma(n, vf_set(0x1.05c61p-29F), r), magic};
 }
 
-/* The exponential of a reduced argument, by a polynomial of degree 6; <= 0.9 ULP. It must be
- * normal; NaN may become anything. */
-FOCAL_BODY vf exp_reduced(exp_argument a) {
-    vf p = vf_set(0x1.6874b6p-10F);
-    p = vf_fma(p, a.r, vf_set(0x1.123e84p-7F));
-    p = vf_fma(p, a.r, vf_set(0x1.555b7cp-5F));
-    p = vf_fma(p, a.r, vf_set(0x1.55548ap-3F));
-    p = vf_fma(p, a.r, vf_set(0x1.fffff8p-2F));
-    p = vf_fma(p, a.r, vf_set(1.0F));
-    p = vf_fma(p, a.r, vf_set(1.0F));
+/* exp(r) for |r| <= ln 2 / 2, highest power first; <= 0.9 ULP. */
+enum { EXP_COEFFICIENTS = 7 };
+static const float exp_coefficients[EXP_COEFFICIENTS] = {
+    0x1.6874b6p-10F, 0x1.123e84p-7F, 0x1.555b7cp-5F, 0x1.55548ap-3F, 0x1.fffff8p-2F, 1.0F, 1.0F,
+};
+
+/* The exponential of a reduced argument times `factor`, a power of two. It must be normal; NaN may
+ * become anything. */
+FOCAL_BODY vf exp_reduced_times(exp_argument a, float factor) {
+    vf p = vf_set(exp_coefficients[0] * factor);
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[1] * factor));
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[2] * factor));
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[3] * factor));
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[4] * factor));
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[5] * factor));
+    p = vf_fma(p, a.r, vf_set(exp_coefficients[6] * factor));
     return vf_pow2_scale(p, a.magic);
+}
+
+FOCAL_BODY vf exp_reduced(exp_argument a) {
+    return exp_reduced_times(a, 1.0F);
 }
 
 /* What is left of an exponential: exp(a) = value * 2^-64, plus NaN if a is NaN. */

@@ -20,6 +20,8 @@
 
 #include "sigmoid.body.h"
 
+#include "softmax_moderate.body.h"
+
 #include "softmax.body.h"
 
 #include "accurate.h"

@@ -7,7 +7,8 @@
  * The label's own lane is left out of the sum, so that 1 - p_t = others / S does not cancel,
  * and the label's gradient is written from it. Once per row the arithmetic is f64, vectorised
  * over rows. The rounding of x_j - max, which would cost up to 2^-25 |x_j - max|, is carried
- * along. Bound: docs/numerics.md. A NaN or +infinity anywhere in a row, or a row of -infinity
+ * along. Tier fast comes here with the rows that softmax_moderate.body.h cannot take.
+ * Bound: docs/numerics.md. A NaN or +infinity anywhere in a row, or a row of -infinity
  * alone, gives NaN for the row; -infinity masks a class (p = 0), and as the label's logit costs
  * infinity. Traffic: the row twice (from cache), 4 bytes written per gradient; bound by exp. */
 
@@ -18,12 +19,13 @@ enum { SOFTMAX_GROUP = 64 };
  * 4.2 ULP of 1 - p_t with runs of 512, times 1 + gamma in the loss. */
 enum { SOFTMAX_RUN = 64 };
 
-/* What the first pass leaves of each row, and what the row arithmetic makes of it. */
+/* What the first pass leaves of each row, and what the row arithmetic makes of it. The reference is
+ * the row's maximum, or 0 if the row is moderate. */
 typedef struct {
-    double label_distance[SOFTMAX_GROUP]; /* x_t - max */
-    double others[SOFTMAX_GROUP];         /* sum of exp(x_j - max) over j != t */
+    double label_distance[SOFTMAX_GROUP]; /* x_t - reference */
+    double others[SOFTMAX_GROUP];         /* sum of exp(x_j - reference) over j != t */
     double loss[SOFTMAX_GROUP];
-    double scale[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c - max) */
+    double scale[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c - reference) */
     double label_gradient[SOFTMAX_GROUP];
     float max[SOFTMAX_GROUP];
 } softmax_rows;
@@ -115,11 +117,9 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     vd total = vd_add(label, others);
     vd q = vd_div(others, total);
     vd p = vd_div(label, total);
-    /* Two forms of -log p_t, each without cancellation on its side. Where the others weigh no
-     * more than the label, the label is the maximum, so its weight is 1, their ratio is `others`
-     * and its distance 0, which is subtracted to let a NaN through. */
+    /* Two forms of -log p_t, each without cancellation on its side; near lets a NaN through. */
     vdm is_far = vdm_lt(label, others);
-    vd near = vd_sub(log1p_unit_f64(tier, others, q), distance);
+    vd near = log1p_unit_f64(tier, vd_div(others, label), q);
     vd far = vd_sub(log_f64(tier, total), distance);
     vd cross_entropy = vd_select(is_far, far, near);
 
@@ -168,8 +168,13 @@ FOCAL_SHARED double softmax_group(focal_kernel_tier tier, focal_kernel_direction
     return total;
 }
 
-FOCAL_SHARED void softmax_scale(float *gradient, float scale, size_t classes) {
-    vf factor = vf_set(scale);
+FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
+    /* Beside exponentials up to 2^64 the scale may be subnormal where its products are not. */
+    if (fabs(scale) < 0x1p-126 && scale != 0.0) {
+        softmax_scale(gradient, 0x1p-64, classes);
+        scale *= 0x1p64;
+    }
+    vf factor = vf_set((float)scale);
     size_t i = 0;
     for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
         vf_store(gradient + i, vf_mul(vf_load(gradient + i), factor));
@@ -192,6 +197,12 @@ FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
                                   ? NULL
                                   : span->gradient + (first + r) * span->gradient_stride;
             size_t label = (size_t)span->labels[first + r];
+            if (tier == KERNEL_FAST) {
+                rows.label_distance[r] = (double)row[label];
+                rows.others[r] = softmax_moderate_others(row, gradient, label, span->classes);
+                if (rows.others[r] >= 0.0)
+                    continue;
+            }
             rows.max[r] = softmax_max(row, span->classes);
             rows.label_distance[r] = (double)row[label] - (double)rows.max[r];
             rows.others[r] = softmax_others(tier, direction, row, gradient, rows.max[r], label,
@@ -200,7 +211,7 @@ FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
         total = softmax_group(tier, direction, gamma_class, span, &rows, first, group, total);
         for (size_t r = 0; r < group && direction != KERNEL_LOSS; r++) {
             float *gradient = span->gradient + (first + r) * span->gradient_stride;
-            softmax_scale(gradient, (float)rows.scale[r], span->classes);
+            softmax_scale(gradient, rows.scale[r], span->classes);
             gradient[span->labels[first + r]] = (float)rows.label_gradient[r];
         }
     }

@@ -97,6 +97,9 @@ FOCAL_INLINE vf vf_neg(vf a) {
     __m256 sign = _mm256_set1_ps(-0.0F);
     return (vf){_mm256_xor_ps(sign, a.low), _mm256_xor_ps(sign, a.high)};
 }
+FOCAL_INLINE vf vf_and(vf a, vf b) {
+    return (vf){_mm256_and_ps(a.low, b.low), _mm256_and_ps(a.high, b.high)};
+}
 FOCAL_INLINE vf vf_or(vf a, vf b) {
     return (vf){_mm256_or_ps(a.low, b.low), _mm256_or_ps(a.high, b.high)};
 }

@@ -81,6 +81,9 @@ FOCAL_INLINE vf vf_abs(vf a) {
 FOCAL_INLINE vf vf_neg(vf a) {
     return (vf){_mm512_xor_ps(_mm512_set1_ps(-0.0F), a.all)};
 }
+FOCAL_INLINE vf vf_and(vf a, vf b) {
+    return (vf){_mm512_and_ps(a.all, b.all)};
+}
 FOCAL_INLINE vf vf_or(vf a, vf b) {
     return (vf){_mm512_or_ps(a.all, b.all)};
 }

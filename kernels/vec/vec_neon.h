@@ -107,6 +107,13 @@ FOCAL_INLINE vf vf_neg(vf a) {
     return EACH(vf, F);
 #undef F
 }
+FOCAL_INLINE vf vf_and(vf a, vf b) {
+#define F(i)                                                                                   \
+    vreinterpretq_f32_u32(                                                                     \
+        vandq_u32(vreinterpretq_u32_f32(a.part[i]), vreinterpretq_u32_f32(b.part[i])))
+    return EACH(vf, F);
+#undef F
+}
 FOCAL_INLINE vf vf_or(vf a, vf b) {
 #define F(i)                                                                                   \
     vreinterpretq_f32_u32(                                                                     \

@@ -122,6 +122,9 @@ FOCAL_INLINE float scalar_from_bits32(uint32_t bits) {
     memcpy(&a, &bits, sizeof a);
     return a;
 }
+FOCAL_INLINE vf vf_and(vf a, vf b) {
+    EACH(r, vf, 16, scalar_from_bits32(scalar_bits32(a.lane[i]) & scalar_bits32(b.lane[i])));
+}
 FOCAL_INLINE vf vf_or(vf a, vf b) {
     EACH(r, vf, 16, scalar_from_bits32(scalar_bits32(a.lane[i]) | scalar_bits32(b.lane[i])));
 }
