@@ -238,7 +238,7 @@ static long preemptions(void) {
 size_t focal_trial_rounds(focal_trial *trial, size_t least,
                           bool (*enough)(focal_trial *trial, size_t rounds)) {
     /* With several threads the wall clock counts, and a thread that others hold up hides what is being
-     * compared: such rounds are repeated, but not for ever. */
+     * compared: such rounds are repeated while there is time, but not for ever. */
     size_t rounds = 0, repeats = trial->settings->threads > 1 ? FOCAL_TRIAL_ROUNDS : 0;
     const focal_contender *reference = &trial->contenders[trial->reference];
     while (rounds < FOCAL_TRIAL_ROUNDS && !trial->stopped) {
@@ -246,7 +246,7 @@ size_t focal_trial_rounds(focal_trial *trial, size_t least,
             break;
         long before = preemptions();
         run_round(trial, rounds);
-        if (repeats > 0 && preemptions() != before) {
+        if (repeats > 0 && preemptions() != before && focal_seconds() < trial->deadline) {
             repeats--;
             continue;
         }
