@@ -63,6 +63,9 @@ int tune_measure(tune_list *list, const tune_request *request, uint32_t flags,
 /* What a kernel is besides its contract: "avx512_u16". */
 const char *tune_variant(const char *kernel);
 
+/* Whether nothing was better than the default. */
+int tune_is_default(const focal_tune_result *result);
+
 /* A table of the cases measured: all of them, or those where the default is not best. */
 void tune_print(const tune_list *list, int all);
 int tune_show(const tune_request *request);

@@ -10,11 +10,14 @@ const char *tune_variant(const char *kernel) {
     return end ? end + 2 : kernel;
 }
 
+int tune_is_default(const focal_tune_result *result) {
+    return strcmp(result->kernel, result->default_kernel) == 0 && result->task_elements == 0;
+}
+
 static void print_row(const tune_case *one) {
     const focal_tune_result *result = &one->result;
     char label[TUNE_LABEL_MAX], winner[80];
-    int same =
-        strcmp(result->kernel, result->default_kernel) == 0 && result->task_elements == 0;
+    int same = tune_is_default(result);
     tune_label(one, label);
     if (result->task_elements)
         snprintf(winner, sizeof winner, "%.40s task %llu", tune_variant(result->kernel),
@@ -31,10 +34,6 @@ static void print_row(const tune_case *one) {
                100.0 * (1.0 - result->high), 100.0 * (1.0 - result->low));
 }
 
-static int is_default(const focal_tune_result *result) {
-    return strcmp(result->kernel, result->default_kernel) == 0 && result->task_elements == 0;
-}
-
 void tune_print(const tune_list *list, int all) {
     size_t measured = 0, same = 0;
     for (size_t i = 0; i < list->count; i++) {
@@ -44,8 +43,8 @@ void tune_print(const tune_list *list, int all) {
         if (measured++ == 0)
             printf("%-58s %11s  %-14s %-24s %7s  %s\n", "case", "per logit", "default",
                    "winner", "gain", "interval");
-        same += is_default(&one->result) != 0;
-        if (all || !is_default(&one->result))
+        same += tune_is_default(&one->result) != 0;
+        if (all || !tune_is_default(&one->result))
             print_row(one);
     }
     printf("%zu of %zu cases measured: the default is best in %zu, another choice in %zu\n",

@@ -454,31 +454,45 @@ static void expect_unwritable(const char *path, const char *reason) {
     free(text);
 }
 
-static void child_full_disk(void) {
-    const char *path = path_of("full");
-    make_sample(path, 10);
+/* The disk is full after so many bytes of the new file. */
+static void fill_disk(const char *path, size_t left) {
     struct rlimit before;
     getrlimit(RLIMIT_FSIZE, &before);
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit soft = {100, before.rlim_max};
-    CHECK(setrlimit(RLIMIT_FSIZE, &soft) == 0);
+    struct rlimit soft = {left, before.rlim_max};
     char old[16384], now[16384];
     read_whole(path, old, sizeof old);
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     focal_error error = FOCAL_ERROR_INIT;
-    size_t size;
-    char *text = sample_text(20, kernel_of(1), &size);
-    CHECK_STATUS(focal_tune_import(text, size, NULL, NULL), FOCAL_OK);
+    CHECK(setrlimit(RLIMIT_FSIZE, &soft) == 0);
     focal_status status = focal_tune_save(path, &report, &error);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
     CHECK_ERROR(status, error, FOCAL_E_FILE, "path", -1);
     EXPECT(error.message, strerror(EFBIG));
     read_whole(path, now, sizeof now);
     CHECK_TEXT(now, old);
     CHECK(access(path_of("full.new"), F_OK) != 0);
-    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
-    CHECK_STATUS(focal_tune_save(path, &report, &error), FOCAL_OK);
+}
+
+static void child_full_disk(void) {
+    const char *path = path_of("full");
+    char text[16384];
+    focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
+    focal_error error = FOCAL_ERROR_INIT;
+    size_t size;
+    make_sample(path, 10);
+    size_t old_size = read_whole(path, text, sizeof text);
+    signal(SIGXFSZ, SIG_IGN);
+    char *more = sample_text(20, kernel_of(1), &size);
+    CHECK_STATUS(focal_tune_import(more, size, NULL, NULL), FOCAL_OK);
+    for (size_t left = 0; left <= old_size; left += 1 + left / 2)
+        fill_disk(path_of("full"), left);
+    CHECK_STATUS(focal_tune_save(path_of("full"), &report, &error), FOCAL_OK);
     CHECK(report.accepted == 2);
-    free(text);
+    /* One byte is missing. */
+    size_t whole = read_whole(path_of("full"), text, sizeof text);
+    CHECK_STATUS(focal_tune_import(more, size, NULL, NULL), FOCAL_OK);
+    fill_disk(path_of("full"), whole - 1);
+    free(more);
 }
 
 static void child_read_only(void) {

@@ -57,11 +57,30 @@ static inline char *tune_text(const focal_sections *sections, size_t *size) {
     return text;
 }
 
-/* Puts the candidate that `choose` picks for every contract, target, and size. */
+/* Sizes (log2 of logits, classes, inner size) that reach nearly all that tests compute. */
+static const struct {
+    uint32_t n, c, i;
+} tune_sizes[] = {{4, 4, 0}, {13, 4, 0}, {13, 13, 0}, {13, 4, 8}};
+enum { TUNE_SIZES = sizeof tune_sizes / sizeof tune_sizes[0] };
+
+static inline int tune_fits(const focal_kernel *kernel, focal_target_kind target,
+                            focal_dtype dtype) {
+    int per_logit = target == FOCAL_TARGET_DENSE || target == FOCAL_TARGET_BINARY_U8;
+    if (!kernel)
+        return 1;
+    /* All would be more than a file may have. */
+    if (dtype == FOCAL_F64 || (dtype != FOCAL_F32 && (target == FOCAL_TARGET_LABEL_U8 ||
+                                                      target == FOCAL_TARGET_LABEL_I64)))
+        return 0;
+    return kernel->target == KERNEL_DENSE    ? target == FOCAL_TARGET_DENSE
+           : kernel->target == KERNEL_BINARY ? target != FOCAL_TARGET_DENSE
+                                             : !per_logit;
+}
+
+/* Puts the candidate that `choose` picks for every contract, target, type, and size. */
 static inline size_t tune_fill(focal_sections *sections,
                                size_t (*choose)(const focal_candidate *list, size_t count,
                                                 size_t number)) {
-    static const uint32_t sizes[] = {4, 12, 20}, classes[] = {0, 8, 16};
     const focal_isa_row *row = focal_isa_choose(NULL);
     focal_section *section = tune_own_section(sections);
     size_t made = 0;
@@ -69,29 +88,30 @@ static inline size_t tune_fill(focal_sections *sections,
     for (size_t i = 0; (standard = focal_candidate_at(row, i)).name; i++) {
         const focal_kernel *kernel = standard.kernel;
         focal_candidate list[64];
-        focal_tuning_key key = {.threads = 1};
-        memcpy(key.contract, standard.name, focal_contract_length(standard.name));
-        if (focal_contract_standard(key.contract).name != standard.name)
+        char contract[64] = "";
+        memcpy(contract, standard.name, focal_contract_length(standard.name));
+        if (focal_contract_standard(contract).name != standard.name)
             continue;
         size_t count = focal_candidates_list(standard, list, 64);
-        for (int target = 0; target <= FOCAL_TARGET_LABEL_I64; target++)
-            for (size_t n = 0; n < 9; n++) {
-                focal_candidate one = list[choose(list, count, made)];
-                focal_record record = tune_record(key.contract, (focal_target_kind)target,
-                                                  one.name, sizes[n / 3], classes[n % 3], 1);
-                int per_logit =
-                    target == FOCAL_TARGET_DENSE || target == FOCAL_TARGET_BINARY_U8;
-                int fits = !kernel                           ? 1
-                           : kernel->target == KERNEL_DENSE  ? target == FOCAL_TARGET_DENSE
-                           : kernel->target == KERNEL_BINARY ? target != FOCAL_TARGET_DENSE
-                                                             : !per_logit;
-                if (!fits || (per_logit && n % 3 != 0))
-                    continue;
-                record.task = made % 3 == 0 ? 0 : made % 3 == 1 ? 1 : INT64_C(1) << 40;
-                if (!focal_section_put(section, &record, false))
-                    abort();
-                made++;
-            }
+        for (int k = 0; k < (FOCAL_TARGET_LABEL_I64 + 1) * FOCAL_BF16 * TUNE_SIZES; k++) {
+            focal_target_kind target = (focal_target_kind)(k / TUNE_SIZES / FOCAL_BF16);
+            focal_dtype dtype = (focal_dtype)(k / TUNE_SIZES % FOCAL_BF16 + 1);
+            uint32_t n = tune_sizes[k % TUNE_SIZES].n, inner = tune_sizes[k % TUNE_SIZES].i;
+            /* Sigmoid with one target per logit does not see where a row ends. */
+            int flat = target <= FOCAL_TARGET_BINARY_U8 && inner == 0 &&
+                       strstr(contract, "sigmoid") != NULL;
+            uint32_t c = flat ? 0 : tune_sizes[k % TUNE_SIZES].c;
+            if (!tune_fits(kernel, target, dtype) || (flat && tune_sizes[k % TUNE_SIZES].c > 4))
+                continue;
+            focal_record record =
+                tune_record(contract, target, list[choose(list, count, made)].name, n, c, 1);
+            record.key.dtype = dtype;
+            record.key.inner_log2 = inner;
+            record.task = made % 3 == 0 ? 0 : made % 3 == 1 ? 1 : INT64_C(1) << 40;
+            if (!focal_section_put(section, &record, false))
+                abort();
+            made++;
+        }
     }
     return made;
 }

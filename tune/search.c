@@ -16,6 +16,7 @@
 #define DROP_RATIO   1.25 /* early, in the race */
 #define SCREEN_RATIO 2.0  /* on the small part, where memory does not hide the arithmetic */
 #define WIN_RATIO    0.97 /* nobody replaces the reference above it */
+#define KEEP_RATIO   0.99 /* an entry yields to a default of so much of its time */
 enum { SCREEN_ELEMENTS = 16384, RACE_LEAST = 3, RACE_ENOUGH = 15, DUEL_LEAST = 6 };
 /* Several threads wait for each other and for the system: their times scatter more. */
 enum { DUEL_DECISIVE = 15, DUEL_DECISIVE_THREADED = 41 };
@@ -24,8 +25,12 @@ static const size_t default_max_bytes = (size_t)1 << 30;
 /* Of contenders so near to the best one, the first of the list goes on: the default before others, a
  * small change before a large one. So two runs find the same. */
 #define TIE_RATIO 1.02
-/* Tried for more than one thread, beside the default of 32768. */
-static const uint64_t task_sizes[] = {65536, 131072, 262144, 1048576, 16384};
+/* Where no candidate is better by as much, nothing is on several threads. */
+#define TIE_RATIO_THREADED 1.03
+/* Tried for more than one thread, beside the default of 32768. Sizes between these differ from them by
+ * less than two runs do. */
+enum { TASKS_PER_THREAD = 4 };
+static const uint64_t task_sizes[] = {131072, 524288, 16384};
 
 typedef struct search {
     focal_trial trial;
@@ -123,11 +128,13 @@ static focal_status screen(search *s) {
 
 static bool race_is_over(focal_trial *trial, size_t rounds) {
     size_t left = 0;
+    /* What six rounds in a row say of several threads is what else ran in these milliseconds. */
+    size_t trusted = trial->settings->threads > 1 ? RACE_ENOUGH : DUEL_LEAST;
     for (size_t i = 0; i < trial->count; i++) {
         focal_contender *one = &trial->contenders[i];
         if (i != trial->reference && i != 0 && !one->dropped)
             one->dropped = one->ratio.median > DROP_RATIO ||
-                           (rounds >= DUEL_LEAST && one->ratio.low > WIN_RATIO);
+                           (rounds >= trusted && one->ratio.low > WIN_RATIO);
         left += !one->dropped && i != trial->reference && i != 0;
     }
     return left == 0 || rounds >= RACE_ENOUGH;
@@ -135,13 +142,14 @@ static bool race_is_over(focal_trial *trial, size_t rounds) {
 
 /* The first contender whose median ratio is next to the least one. */
 static size_t leader(const focal_trial *trial) {
+    double tie = trial->settings->threads > 1 ? TIE_RATIO_THREADED : TIE_RATIO;
     double least = HUGE_VAL;
     size_t first = 0;
     for (size_t i = 0; i < trial->count; i++)
         if (!trial->contenders[i].dropped && trial->contenders[i].ratio.median < least)
             least = trial->contenders[i].ratio.median;
     while (trial->contenders[first].dropped ||
-           trial->contenders[first].ratio.median > TIE_RATIO * least)
+           trial->contenders[first].ratio.median > tie * least)
         first++;
     return first;
 }
@@ -157,9 +165,10 @@ static focal_status race_tasks(search *s, size_t best) {
     focal_trial *trial = &s->trial;
     uint64_t logits = (uint64_t)elements(&s->problem);
     keep_only(trial, best);
-    /* Every thread shall have work: what is best when only one has would be best on a busy host. */
+    /* Every thread shall have some: what is best when one has all would be best on a busy host, and
+     * where each has one or two, a thread that is held up holds up all. */
     for (size_t i = 0; i < sizeof task_sizes / sizeof task_sizes[0]; i++)
-        if (task_sizes[i] * trial->settings->threads <= logits)
+        if (task_sizes[i] * trial->settings->threads * TASKS_PER_THREAD <= logits)
             add_contender(s, trial->contenders[best].candidate, task_sizes[i]);
     focal_status status = make_plans(s, &s->problem);
     if (status == FOCAL_OK)
@@ -296,8 +305,9 @@ static focal_status race(search *s, focal_tune_result *result, double budget_ms)
     if (status != FOCAL_OK || trial->stopped)
         return status;
     size_t winner = beats(&trial->contenders[best]) ? best : trial->reference;
-    /* An entry that has become worse than the default goes by the same rule. */
-    if (winner != 0 && beats(&trial->contenders[0]) &&
+    /* An entry that has become worse than the default goes, and nobody beats it who does not beat the
+     * default. */
+    if (winner != 0 && trial->contenders[0].ratio.median <= KEEP_RATIO &&
         trial->contenders[0].ratio.median <= trial->contenders[winner].ratio.median)
         winner = 0;
     fill_result(s, winner, rounds, result);

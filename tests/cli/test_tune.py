@@ -155,6 +155,42 @@ class Run(TuneTest):
         self.assertEqual(own.count("entry "), int(measured[1]))
 
 
+class Together(TuneTest):
+    """Processes that tune into one file at once."""
+
+    def start(self, rows: int, *arguments: str) -> subprocess.Popen[str]:
+        problem = SMALL.replace("rows=51", f"rows={rows}")
+        return subprocess.Popen(
+            [FOCAL, "tune", "run", "--file", str(self.file), "--quiet", "--problem", problem, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def test_eight_tune_at_once(self) -> None:
+        self.file.write_text("focal-tune 1\n" + FOREIGN)
+        rows = [2**k for k in range(4, 12)]
+        for process in [self.start(n) for n in rows]:
+            _, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 0, err)
+        foreign, own = self.sections()
+        self.assertEqual(foreign, FOREIGN)
+        self.assertEqual(sorted(map(int, re.findall(r" rows=(\d+) ", own))), rows)
+
+    def test_kill_in_the_middle(self) -> None:
+        self.file.write_text("focal-tune 1\n" + FOREIGN)
+        self.tuned("--problem", SMALL)
+        whole = self.file.read_text()
+        for delay in (0.0, 0.01, 0.03, 0.1, 0.2):
+            process = self.start(820)
+            time.sleep(delay)
+            process.kill()
+            process.communicate(timeout=60)
+            self.assertIn(FOREIGN, self.file.read_text())
+            self.assertTrue(set(whole.splitlines()[:-1]) <= set(self.file.read_text().splitlines()))
+            self.assertIn(" 0 rejected", self.tune("show", "--file", self.file))
+        self.tuned("--problem", SMALL.replace("rows=51", "rows=820"))
+        self.assertEqual(self.sections()[1].count("entry "), 2)
+
+
 class UnwritableTest(TuneTest):
     def test_fails_before_it_measures(self) -> None:
         started = time.monotonic()
