@@ -1,10 +1,11 @@
 """This library against what people use today, side by side in one run.
 
-Per thread count a child process is pinned to as many CPUs. In it every implementation computes once per
-round, in turn, after warming up; the figures are medians over the rounds, ratios those of the same rounds.
-Memory is the growth of the process's peak during one call. Accuracy is against mpmath.
+Every thread count and workload has a child process, pinned to as many CPUs. In it every implementation computes
+once per round, in turn, after warming up; the figures are medians over the rounds, ratios those of the same
+rounds. Memory is the growth of the process's peak during one call. Accuracy is against mpmath.
 
-    bench/peers.py --json peers.json --markdown peers.md --svg peers.svg
+    bench/peers.py --json peers.json
+    bench/peers_report.py FOLDER-OF-JSON docs/performance.md docs/pictures
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -43,36 +45,42 @@ BANDS = (0.0, 4.6, 8.0, 16.0, 30.0, 80.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", default="1,2", help="comma-separated; one child process each")
+    parser.add_argument("--threads", default="1,2", help="comma-separated")
     parser.add_argument("--seconds", type=float, default=3.0, help="per workload and pass")
-    parser.add_argument("--only", help="workloads, comma-separated")
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    parser.add_argument("--markdown", type=Path, help="write the tables here; default: print them")
-    parser.add_argument("--svg", type=Path, help="write the plot here")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=9, help="at least so many, however long they take")
+    parser.add_argument("--only", help="workloads, comma-separated; accuracy is one of them")
+    parser.add_argument("--wrapper", default="", help="command put before each child's, such as nice -n -5")
+    parser.add_argument("--json", type=Path, required=True, help="write all figures here")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(measure(arguments.child, arguments.seconds, arguments.only)))
+        threads, what = arguments.child.split(":")
+        print(json.dumps(measure(int(threads), what, arguments.seconds, arguments.rounds)))
         return
-    results = []
+    wanted = arguments.only.split(",") if arguments.only else [*(w.name for w in WORKLOADS), "accuracy"]
+    report: dict[str, Any] = {"focal_peers": 1, "lines": []}
     for threads in arguments.threads.split(","):
-        command = [sys.executable, __file__, "--child", threads, "--seconds", str(arguments.seconds)]
-        command += ["--only", arguments.only] if arguments.only else []
-        print(f"measuring with {threads} thread(s)", file=sys.stderr)
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        results.append(json.loads(output.splitlines()[-1]))
-    sys.path.insert(0, str(ROOT / "bench"))
-    import peers_report
+        for what in wanted:
+            if what == "accuracy" and "accuracy" in report:
+                continue
+            print(f"measuring {what} with {threads} thread(s)", file=sys.stderr)
+            found = run_child(f"{threads}:{what}", arguments)
+            report["lines"] += found.pop("lines", [])
+            report.update(found)
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    text = peers_report.markdown(results)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
-    else:
-        print(text)
-    if arguments.svg:
-        arguments.svg.write_text(peers_report.svg(results))
+
+def run_child(child: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    command = [*shlex.split(arguments.wrapper), sys.executable, __file__, "--child", child]
+    command += ["--seconds", str(arguments.seconds), "--rounds", str(arguments.rounds)]
+    command += ["--json", str(arguments.json)]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if ran.returncode != 0:
+        sys.exit(f"{ran.stderr}\npeers.py: the child for {child} ended with {ran.returncode}")
+    for line in ran.stderr.splitlines():
+        if line.startswith("without "):
+            print(line, file=sys.stderr)
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 # ---- The child: implementations ---------------------------------------------------------------
@@ -115,9 +123,9 @@ def torch_maker(loss: Callable[[Any, Any, str], Any], labels: bool = False) -> M
         def call() -> Any:
             if not gradient:
                 return loss(logits, targets, reduction).detach().numpy()
-            logits.grad = None
             loss(logits, targets, "sum").backward()
-            return logits.grad.numpy()
+            gradient, logits.grad = logits.grad, None  # so that no call finds the last one's memory in use
+            return gradient.numpy()
 
         return call
 
@@ -281,7 +289,7 @@ def softmax_makers() -> dict[str, Maker]:
 # ---- The child: measuring ---------------------------------------------------------------------
 
 
-def measure(threads: int, seconds: float, only: str | None) -> dict[str, Any]:
+def measure(threads: int, what: str, seconds: float, rounds: int) -> dict[str, Any]:
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import focal
@@ -289,23 +297,23 @@ def measure(threads: int, seconds: float, only: str | None) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     focal.set_num_threads(threads)
-    makers = {"sigmoid": sigmoid_makers(), "softmax": softmax_makers()}
+    makers = {"sigmoid": sigmoid_makers, "softmax": softmax_makers}
+    if what == "accuracy":
+        return {"accuracy": accuracy(sigmoid_makers())}
+    workload = next(one for one in WORKLOADS if one.name == what)
+    data = make_data(workload)
+    implementations = makers[workload.op]()
     lines = []
-    for workload in WORKLOADS:
-        if only and workload.name not in only.split(","):
-            continue
-        data = make_data(workload)
-        for gradient in (False, True):
-            calls = {name: make(workload, data, gradient) for name, make in makers[workload.op].items()}
-            lines += time_all(workload, gradient, calls, seconds)
-    result = {"threads": threads, "card": card(), "versions": versions(), "lines": lines}
-    if threads == 1:
-        result["accuracy"] = accuracy(makers["sigmoid"])
-    return result
+    for gradient in (False, True):
+        calls = {name: make(workload, data, gradient) for name, make in implementations.items()}
+        lines += time_all(workload, gradient, calls, seconds, rounds)
+    for line in lines:
+        line["threads"] = threads
+    return {"host": card(), "versions": versions(), "lines": lines}
 
 
 def time_all(
-    workload: Workload, gradient: bool, calls: dict[str, Callable[[], Any]], seconds: float
+    workload: Workload, gradient: bool, calls: dict[str, Callable[[], Any]], seconds: float, rounds: int
 ) -> list[dict[str, Any]]:
     repeats = {}
     for name, call in calls.items():
@@ -316,7 +324,7 @@ def time_all(
         repeats[name] = max(1, min(1000, int(2e-3 / (time.perf_counter() - started))))
     times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["focal.torch"]) < 5:
+    while time.perf_counter() < end or len(times["focal.torch"]) < rounds:
         for name, call in calls.items():
             started = time.perf_counter()
             for _ in range(repeats[name]):

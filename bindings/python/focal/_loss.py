@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._arrays import as_array, bits_of, dtype_of, matrix_of, plan, stride_of, target_kind
+from ._arrays import as_array, bits_of, caches, dtype_of, matrix_of, plan, stride_of, target_kind
 from ._focal import Sums
 
 Reduction = Literal["none", "rows", "mean", "sum"]
@@ -92,6 +92,7 @@ def _add_normalizer(problem: dict[str, Any], buffers: dict[str, Any], normalizer
 _Recipe = tuple[Callable[..., Sums], str, tuple[int, ...], np.dtype]
 _recipes: dict[tuple, _Recipe] = {}
 _MOST_RECIPES = 512
+caches.append(_recipes.clear)
 
 
 def _keep_recipe(key: tuple, recipe: _Recipe) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from focal import Plan
+from focal._arrays import caches
 
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 _LABELS = {torch.uint8: "label_u8", torch.int32: "label_i32", torch.int64: "label_i64"}
@@ -232,6 +233,7 @@ class Recipe:
 
 _recipes: dict[tuple, Recipe] = {}
 _MOST_RECIPES = 512
+caches.extend((_plan.cache_clear, _recipes.clear))
 
 
 def _recipe(key: tuple | None, op: str, inputs: Inputs, settings: Settings) -> Recipe | None:
