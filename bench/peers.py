@@ -1,8 +1,8 @@
 """This library against what people use today, side by side in one run.
 
-Every thread count and workload has a child process, pinned to as many CPUs. In it every implementation computes
-once per round, in turn, after warming up; the figures are medians over the rounds, ratios those of the same
-rounds. Memory is the growth of the process's peak during one call. Accuracy is against mpmath.
+Every thread count and workload has a child process, pinned to as many CPUs. In it every implementation
+computes once per round, in turn, after warming up; the figures are medians over the rounds, ratios those of
+the same rounds. Memory is the growth of the process's peak during one call. Accuracy is against mpmath.
 
     bench/peers.py --json peers.json
     bench/peers_report.py FOLDER-OF-JSON docs/performance.md docs/pictures
@@ -49,15 +49,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="per workload and pass")
     parser.add_argument("--rounds", type=int, default=9, help="at least so many, however long they take")
     parser.add_argument("--only", help="workloads, comma-separated; accuracy is one of them")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which is slow")
     parser.add_argument("--wrapper", default="", help="command put before each child's, such as nice -n -5")
     parser.add_argument("--json", type=Path, required=True, help="write all figures here")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         threads, what = arguments.child.split(":")
-        print(json.dumps(measure(int(threads), what, arguments.seconds, arguments.rounds)))
+        print(json.dumps(measure(int(threads), what, arguments)))
         return
     wanted = arguments.only.split(",") if arguments.only else [*(w.name for w in WORKLOADS), "accuracy"]
+    if unknown := set(wanted) - {*(w.name for w in WORKLOADS), "accuracy"}:
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     report: dict[str, Any] = {"focal_peers": 1, "lines": []}
     for threads in arguments.threads.split(","):
         for what in wanted:
@@ -73,8 +76,8 @@ def main() -> None:
 def run_child(child: str, arguments: argparse.Namespace) -> dict[str, Any]:
     command = [*shlex.split(arguments.wrapper), sys.executable, __file__, "--child", child]
     command += ["--seconds", str(arguments.seconds), "--rounds", str(arguments.rounds)]
-    command += ["--json", str(arguments.json)]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command += ["--json", str(arguments.json), *["--no-compile"] * arguments.no_compile]
+    ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode != 0:
         sys.exit(f"{ran.stderr}\npeers.py: the child for {child} ended with {ran.returncode}")
     for line in ran.stderr.splitlines():
@@ -124,8 +127,8 @@ def torch_maker(loss: Callable[[Any, Any, str], Any], labels: bool = False) -> M
             if not gradient:
                 return loss(logits, targets, reduction).detach().numpy()
             loss(logits, targets, "sum").backward()
-            gradient, logits.grad = logits.grad, None  # so that no call finds the last one's memory in use
-            return gradient.numpy()
+            result, logits.grad = logits.grad, None  # so that no call finds the last one's memory in use
+            return result.numpy()
 
         return call
 
@@ -289,7 +292,7 @@ def softmax_makers() -> dict[str, Maker]:
 # ---- The child: measuring ---------------------------------------------------------------------
 
 
-def measure(threads: int, what: str, seconds: float, rounds: int) -> dict[str, Any]:
+def measure(threads: int, what: str, arguments: argparse.Namespace) -> dict[str, Any]:
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import focal
@@ -297,16 +300,17 @@ def measure(threads: int, what: str, seconds: float, rounds: int) -> dict[str, A
 
     torch.set_num_threads(threads)
     focal.set_num_threads(threads)
-    makers = {"sigmoid": sigmoid_makers, "softmax": softmax_makers}
-    if what == "accuracy":
-        return {"accuracy": accuracy(sigmoid_makers())}
-    workload = next(one for one in WORKLOADS if one.name == what)
+    workload = next((one for one in WORKLOADS if one.name == what), None)
+    implementations = softmax_makers() if workload and workload.op == "softmax" else sigmoid_makers()
+    if arguments.no_compile:
+        implementations = {name: make for name, make in implementations.items() if "compile" not in name}
+    if workload is None:
+        return {"accuracy": accuracy(implementations)}
     data = make_data(workload)
-    implementations = makers[workload.op]()
     lines = []
     for gradient in (False, True):
         calls = {name: make(workload, data, gradient) for name, make in implementations.items()}
-        lines += time_all(workload, gradient, calls, seconds, rounds)
+        lines += time_all(workload, gradient, calls, arguments.seconds, arguments.rounds)
     for line in lines:
         line["threads"] = threads
     return {"host": card(), "versions": versions(), "lines": lines}
