@@ -258,55 +258,51 @@ def again(key: tuple, logits: Tensor, targets: Tensor) -> Tensor | None:
 
 def _follow(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
     if torch.is_grad_enabled() and (logits.requires_grad or targets.requires_grad):
-        return _Eager.apply(logits, targets, None, None, recipe)
+        return _Eager.apply(logits, targets, recipe)
     return recipe.forward(logits, targets)
 
 
-class _Unprepared(NamedTuple):
+class _Weighed(NamedTuple):
     """In a recipe's place where there is none."""
 
     op: str
     settings: Settings
+    class_weight: Tensor | None
+    weight: Tensor | None
 
 
 class _Eager(torch.autograd.Function):
     """The operator for plain tensors in eager mode: the same, at half the dispatcher's time."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        targets: Tensor,
-        class_weight: Tensor | None,
-        weight: Tensor | None,
-        recipe: Recipe | _Unprepared,
-    ) -> Tensor:
-        ctx.save_for_backward(logits, targets, class_weight, weight)
-        ctx.recipe, ctx.gradient = recipe, None
-        op, settings = recipe.op, recipe.settings
-        one_pass = settings[2] != "none" and ctx.needs_input_grad[0]
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, recipe: Recipe | _Weighed) -> Tensor:
+        ctx.recipe = recipe
+        one_pass = recipe.settings[2] != "none" and ctx.needs_input_grad[0]
         if type(recipe) is Recipe:
+            ctx.save_for_backward(logits, targets)
             if not one_pass:
                 return recipe.forward(logits, targets)
             loss, ctx.gradient = recipe.forward_and_gradient(logits, targets)
             return loss
-        inputs = Inputs(logits, targets, class_weight, weight)
+        inputs = Inputs(logits, targets, recipe.class_weight, recipe.weight)
+        ctx.save_for_backward(*inputs)
         if not one_pass:
-            return forward(op, inputs, settings)
-        loss, ctx.gradient = both(op, inputs, settings)
+            return forward(recipe.op, inputs, recipe.settings)
+        loss, ctx.gradient = both(recipe.op, inputs, recipe.settings)
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
         """Gives the gradient of the forward pass away once; whoever asks again has it computed anew."""
-        if ctx.gradient is not None and not torch.is_grad_enabled() and _is_untouched(grad):
-            gradient, ctx.gradient = ctx.gradient, None
+        gradient = getattr(ctx, "gradient", None)
+        if gradient is not None and _is_untouched(grad):
+            ctx.gradient = None
             if not ctx.needs_input_grad[1]:
-                return scaled(gradient, grad), None, None, None, None
+                return scaled(gradient, grad), None, None
         from ._autograd import input_gradients
 
-        inputs, recipe = Inputs(*ctx.saved_tensors), ctx.recipe
-        return *input_gradients(recipe.op, grad, inputs, recipe.settings, ctx.needs_input_grad), None
+        recipe, inputs = ctx.recipe, (*ctx.saved_tensors, None, None)[:4]
+        return *input_gradients(recipe.op, grad, Inputs(*inputs), recipe.settings, ctx.needs_input_grad), None
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -332,8 +328,8 @@ def is_plain(*tensors: Tensor | None) -> bool:
 
 
 def _is_untouched(grad: Tensor) -> bool:
-    """is_plain() for a backward pass, where tracing shows in the tensor's type."""
-    return type(grad) is Tensor and grad.is_cpu and not (_transforms() or _dispatch_modes())
+    """is_plain() for a backward pass that nobody differentiates; tracing shows in the tensor's type."""
+    return not (torch.is_grad_enabled() or type(grad) is not Tensor or _transforms() or _dispatch_modes())
 
 
 def differentiates() -> bool:
@@ -359,5 +355,5 @@ def call(op: str, inputs: Inputs, settings: Settings, key: tuple | None) -> Tens
     if recipe is not None:
         return _follow(recipe, inputs[0], inputs[1])
     if torch.is_grad_enabled() and (inputs[0].requires_grad or inputs[1].requires_grad):
-        return _Eager.apply(*inputs, _Unprepared(op, settings))
+        return _Eager.apply(inputs[0], inputs[1], _Weighed(op, settings, inputs[2], inputs[3]))
     return forward(op, inputs, settings)
