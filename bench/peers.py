@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="per workload and pass")
     parser.add_argument("--rounds", type=int, default=9, help="at least so many, however long they take")
     parser.add_argument("--only", help="workloads, comma-separated; accuracy is one of them")
+    parser.add_argument("--keep", action="store_true", help="keep what the file has of other workloads")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which is slow")
     parser.add_argument("--wrapper", default="", help="command put before each child's, such as nice -n -5")
     parser.add_argument("--json", type=Path, required=True, help="write all figures here")
@@ -62,13 +63,18 @@ def main() -> None:
     if unknown := set(wanted) - {*(w.name for w in WORKLOADS), "accuracy"}:
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     report: dict[str, Any] = {"focal_peers": 1, "lines": []}
+    if arguments.keep and arguments.json.exists():
+        report = json.loads(arguments.json.read_text())
     for threads in arguments.threads.split(","):
         for what in wanted:
-            if what == "accuracy" and "accuracy" in report:
+            if what == "accuracy" and threads != arguments.threads.split(",")[0]:
                 continue
             print(f"measuring {what} with {threads} thread(s)", file=sys.stderr)
             found = run_child(f"{threads}:{what}", arguments)
-            report["lines"] += found.pop("lines", [])
+            others = [
+                one for one in report["lines"] if (one["threads"], one["workload"]) != (int(threads), what)
+            ]
+            report["lines"] = others + found.pop("lines", [])
             report.update(found)
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
