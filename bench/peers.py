@@ -6,7 +6,8 @@ ratios those of the same rounds. Memory is the growth of the process's peak duri
 three. Accuracy is against mpmath.
 
     bench/peers.py --json peers.json
-    bench/peers_report.py FOLDER-OF-JSON docs/performance.md docs/pictures
+
+bench/record_peers.sh makes tables and a picture of it.
 """
 
 from __future__ import annotations
