@@ -240,7 +240,7 @@ part_bindings() {
     counted bindings wheel build_wheel
     say "bindings: NumPy, PyTorch, properties, examples"
     local name
-    for name in numpy torch torchvision properties documentation distributed; do
+    for name in numpy torch torchvision properties documentation distributed bench; do
         PYTHONPATH=$work/bindings/site counted bindings "$name" \
             "$bindings_venv/bin/python" -m pytest -q "tests/python/test_$name.py"
     done

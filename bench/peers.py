@@ -1,10 +1,13 @@
 """This library against what people use today, side by side in one run.
 
-Per thread count a child process is pinned to as many CPUs. In it every implementation computes once per
-round, in turn, after warming up; the figures are medians over the rounds, ratios those of the same rounds.
-Memory is the growth of the process's peak during one call. Accuracy is against mpmath.
+Every thread count and workload has a child process, pinned to as many CPUs. In it every implementation
+computes once per round, in an order that changes, after warming up; the figures are medians over the rounds,
+ratios those of the same rounds. Memory is the growth of the process's peak during one call, the least of
+three. Accuracy is against mpmath.
 
-    bench/peers.py --json peers.json --markdown peers.md --svg peers.svg
+    bench/peers.py --json peers.json
+
+bench/record_peers.sh makes tables and a picture of it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import shlex
 import statistics
 import subprocess
 import sys
@@ -43,36 +48,51 @@ BANDS = (0.0, 4.6, 8.0, 16.0, 30.0, 80.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", default="1,2", help="comma-separated; one child process each")
+    parser.add_argument("--threads", default="1,2", help="comma-separated")
     parser.add_argument("--seconds", type=float, default=3.0, help="per workload and pass")
-    parser.add_argument("--only", help="workloads, comma-separated")
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    parser.add_argument("--markdown", type=Path, help="write the tables here; default: print them")
-    parser.add_argument("--svg", type=Path, help="write the plot here")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=9, help="at least so many, however long they take")
+    parser.add_argument("--only", help="workloads, comma-separated; accuracy is one of them")
+    parser.add_argument("--keep", action="store_true", help="keep what the file has of other workloads")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which is slow")
+    parser.add_argument("--wrapper", default="", help="command put before each child's, such as nice -n -5")
+    parser.add_argument("--json", type=Path, required=True, help="write all figures here")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(measure(arguments.child, arguments.seconds, arguments.only)))
+        threads, what = arguments.child.split(":")
+        print(json.dumps(measure(int(threads), what, arguments)))
         return
-    results = []
+    wanted = arguments.only.split(",") if arguments.only else [*(w.name for w in WORKLOADS), "accuracy"]
+    if unknown := set(wanted) - {*(w.name for w in WORKLOADS), "accuracy"}:
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
+    report: dict[str, Any] = {"focal_peers": 1, "lines": []}
+    if arguments.keep and arguments.json.exists():
+        report = json.loads(arguments.json.read_text())
     for threads in arguments.threads.split(","):
-        command = [sys.executable, __file__, "--child", threads, "--seconds", str(arguments.seconds)]
-        command += ["--only", arguments.only] if arguments.only else []
-        print(f"measuring with {threads} thread(s)", file=sys.stderr)
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        results.append(json.loads(output.splitlines()[-1]))
-    sys.path.insert(0, str(ROOT / "bench"))
-    import peers_report
+        for what in wanted:
+            if what == "accuracy" and threads != arguments.threads.split(",")[0]:
+                continue
+            print(f"measuring {what} with {threads} thread(s)", file=sys.stderr)
+            found = run_child(f"{threads}:{what}", arguments)
+            others = [
+                one for one in report["lines"] if (one["threads"], one["workload"]) != (int(threads), what)
+            ]
+            report["lines"] = others + found.pop("lines", [])
+            report.update(found)
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    text = peers_report.markdown(results)
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
-    else:
-        print(text)
-    if arguments.svg:
-        arguments.svg.write_text(peers_report.svg(results))
+
+def run_child(child: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    command = [*shlex.split(arguments.wrapper), sys.executable, __file__, "--child", child]
+    command += ["--seconds", str(arguments.seconds), "--rounds", str(arguments.rounds)]
+    command += ["--json", str(arguments.json), *["--no-compile"] * arguments.no_compile]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode != 0:
+        sys.exit(f"{ran.stderr}\npeers.py: the child for {child} ended with {ran.returncode}")
+    for line in ran.stderr.splitlines():
+        if line.startswith("without "):
+            print(line, file=sys.stderr)
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 # ---- The child: implementations ---------------------------------------------------------------
@@ -115,9 +135,9 @@ def torch_maker(loss: Callable[[Any, Any, str], Any], labels: bool = False) -> M
         def call() -> Any:
             if not gradient:
                 return loss(logits, targets, reduction).detach().numpy()
-            logits.grad = None
             loss(logits, targets, "sum").backward()
-            return logits.grad.numpy()
+            result, logits.grad = logits.grad, None  # so that no call finds the last one's memory in use
+            return result.numpy()
 
         return call
 
@@ -281,7 +301,7 @@ def softmax_makers() -> dict[str, Maker]:
 # ---- The child: measuring ---------------------------------------------------------------------
 
 
-def measure(threads: int, seconds: float, only: str | None) -> dict[str, Any]:
+def measure(threads: int, what: str, arguments: argparse.Namespace) -> dict[str, Any]:
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import focal
@@ -289,23 +309,24 @@ def measure(threads: int, seconds: float, only: str | None) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     focal.set_num_threads(threads)
-    makers = {"sigmoid": sigmoid_makers(), "softmax": softmax_makers()}
+    workload = next((one for one in WORKLOADS if one.name == what), None)
+    implementations = softmax_makers() if workload and workload.op == "softmax" else sigmoid_makers()
+    if arguments.no_compile:
+        implementations = {name: make for name, make in implementations.items() if "compile" not in name}
+    if workload is None:
+        return {"accuracy": accuracy(implementations)}
+    data = make_data(workload)
     lines = []
-    for workload in WORKLOADS:
-        if only and workload.name not in only.split(","):
-            continue
-        data = make_data(workload)
-        for gradient in (False, True):
-            calls = {name: make(workload, data, gradient) for name, make in makers[workload.op].items()}
-            lines += time_all(workload, gradient, calls, seconds)
-    result = {"threads": threads, "card": card(), "versions": versions(), "lines": lines}
-    if threads == 1:
-        result["accuracy"] = accuracy(makers["sigmoid"])
-    return result
+    for gradient in (False, True):
+        calls = {name: make(workload, data, gradient) for name, make in implementations.items()}
+        lines += time_all(workload, gradient, calls, arguments.seconds, arguments.rounds)
+    for line in lines:
+        line["threads"] = threads
+    return {"host": card(), "versions": versions(), "lines": lines}
 
 
 def time_all(
-    workload: Workload, gradient: bool, calls: dict[str, Callable[[], Any]], seconds: float
+    workload: Workload, gradient: bool, calls: dict[str, Callable[[], Any]], seconds: float, rounds: int
 ) -> list[dict[str, Any]]:
     repeats = {}
     for name, call in calls.items():
@@ -316,8 +337,10 @@ def time_all(
         repeats[name] = max(1, min(1000, int(2e-3 / (time.perf_counter() - started))))
     times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["focal.torch"]) < 5:
-        for name, call in calls.items():
+    order, shuffle = list(calls.items()), random.Random(7).shuffle
+    while time.perf_counter() < end or len(times["focal.torch"]) < rounds:
+        shuffle(order)  # nobody always comes after the same one, who leaves caches and garbage
+        for name, call in order:
             started = time.perf_counter()
             for _ in range(repeats[name]):
                 call()
@@ -337,7 +360,7 @@ def time_all(
                 "min": 1e6 * min(values),
                 "ratio": statistics.median(ratios),
                 "rounds": len(values),
-                "peak_bytes": peak_memory(calls[name]),
+                "peak_bytes": min(peak_memory(calls[name]) for _ in range(3)),
             }
         )
     return lines

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import focal
 import numpy as np
@@ -466,3 +467,62 @@ def test_prior_bias() -> None:
     assert focal.prior_bias(0.01) == pytest.approx(-np.log(99))
     with pytest.raises(ValueError, match="prior"):
         focal.prior_bias(1.0)
+
+
+TUNE_PROGRAM = """
+import sys
+import focal
+import numpy as np
+
+problem = {"op": "sigmoid", "outer": 300, "classes": 91, "outputs": ("sum", "gradient"), "gamma": 2.0}
+logits = np.linspace(-5, 5, 300 * 91, dtype=np.float32).reshape(300, 91)
+targets = (logits > 4).astype(np.float32)
+loss = lambda: focal.sigmoid_focal_loss_with_grad(logits, targets, alpha=None, reduction="sum")
+before = loss()
+found = focal.tune(budget_ms=300, threads=1, **problem)
+assert found["candidates"] > 1 and found["ns"] > 0 and found["low"] <= found["ratio"] <= found["high"], found
+after = loss()
+assert after[0] == before[0] and (after[1] == before[1]).all()
+for mistake in ({"classes": -1}, {"budget_ms": 0}, {"threads": 0}, {"clases": 1}):
+    try:
+        focal.tune(**{**problem, **mistake})
+    except (TypeError, ValueError) as error:
+        assert next(iter(mistake)) in str(error), error
+    else:
+        raise AssertionError(mistake)
+held = focal.tune_state()["accepted"]
+path = sys.argv[1] + "/tuning.txt"
+saved = focal.tune_save(path)
+assert saved["path"] == path and saved["accepted"] == held, saved
+assert focal.tune_load(path)["accepted"] == held
+try:
+    focal.tune_load(sys.argv[1] + "/absent.txt")
+except focal.FocalError as error:
+    assert "absent.txt" in str(error), error
+else:
+    raise AssertionError("loaded what is not there")
+"""
+
+
+def test_tuning_changes_no_bit(tmp_path: Path) -> None:
+    environment = {**os.environ, "FOCAL_TUNE_FILE": ""}
+    command = [sys.executable, "-c", TUNE_PROGRAM, str(tmp_path)]
+    subprocess.run(command, check=True, env=environment)
+
+
+def test_calls_seen_before_are_the_same_calls(logits: np.ndarray, targets: np.ndarray) -> None:
+    """The second call of a kind goes another way than the first, with the same results and errors."""
+    for shape in ((6, 5), (30,), (3, 2, 5)):
+        for reduction in ("none", "rows", "mean", "sum"):
+            arguments = logits.reshape(shape), targets.reshape(shape)
+            loss, gradient = focal.sigmoid_focal_loss_with_grad(*arguments, reduction=reduction)
+            for _ in range(2):
+                again, slope = focal.sigmoid_focal_loss_with_grad(*arguments, reduction=reduction)
+                np.testing.assert_array_equal(again, loss)
+                np.testing.assert_array_equal(slope, gradient)
+                assert np.shape(again) == np.shape(loss) and slope.shape == shape
+    assert focal.sigmoid_focal_loss(logits, targets, gamma=3.0).sum() != loss
+    with pytest.raises(TypeError, match="logits"):
+        focal.sigmoid_focal_loss(logits.astype(">f4"), targets)
+    with pytest.raises(ValueError, match="threads"):
+        focal.sigmoid_focal_loss(logits, targets, threads=0)

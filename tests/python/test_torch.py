@@ -135,6 +135,48 @@ def test_vmap(logits: Tensor, targets: Tensor, labels: Tensor, reduction: str) -
     together = torch.vmap(lambda x, t: softmax_focal_loss(x, t, reduction=reduction))(logits, labels)
     torch.testing.assert_close(together, torch.stack(one_by_one))
 
+    def total(x: Tensor, t: Tensor) -> Tensor:
+        return softmax_focal_loss(x, t, reduction=reduction).sum()
+
+    slopes = torch.vmap(torch.func.grad(total))(logits, labels)
+    expected = [
+        torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0][i] for i, loss in enumerate(one_by_one)
+    ]
+    torch.testing.assert_close(slopes, torch.stack(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_deterministic_mode(logits: Tensor, targets: Tensor, labels: Tensor) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        for loss, given in ((sigmoid_focal_loss, targets), (softmax_focal_loss, labels)):
+            results = [torch.autograd.grad(loss(logits, given).sum(), logits)[0] for _ in range(2)]
+            assert torch.equal(*results) and torch.isfinite(results[0]).all()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_calls_seen_before_are_the_same_calls(
+    logits: Tensor, targets: Tensor, labels: Tensor, reduction: str
+) -> None:
+    """The second call of a kind goes another way than the first, with the same bits and derivatives."""
+    for loss, given in ((sigmoid_focal_loss, targets), (softmax_focal_loss, labels)):
+        results = []
+        for _ in range(3):
+            value = loss(logits, given, 0.3, 1.75, reduction).sum()
+            first = torch.autograd.grad(value, logits, create_graph=True)[0]
+            results.append((value, first, torch.autograd.grad(first.sum(), logits)[0]))
+        for again in results[1:]:
+            assert all(torch.equal(*pair) for pair in zip(results[0], again, strict=True))
+        value = loss(logits, given, 0.3, 1.75, reduction).sum()
+        grads = [torch.autograd.grad(3 * value, logits, retain_graph=True)[0] for _ in range(2)]
+        assert torch.equal(*grads)
+        torch.testing.assert_close(grads[0], 3 * results[0][1])
+        assert torch.equal(loss(logits.detach(), given, 0.3, 1.75, reduction).sum(), results[0][0])
+    soft = targets.clone().requires_grad_()
+    slopes = [torch.autograd.grad(sigmoid_focal_loss(logits, soft, gamma=1.75).sum(), soft)[0] for _ in "ab"]
+    assert torch.equal(*slopes)
+
 
 def test_hessian_by_transforms(logits: Tensor, targets: Tensor) -> None:
     row, target = logits.detach()[0], targets[0]

@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "plan.h"
+#include "tune.h"
 
 static PyObject *isa_object(size_t index) {
     focal_isa_info isa = {.struct_size = sizeof isa};
@@ -104,7 +105,7 @@ PyMODINIT_FUNC PyInit__focal(void);
 
 PyMODINIT_FUNC PyInit__focal(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && plan_add_types(module) < 0)
+    if (module && (plan_add_types(module) < 0 || tune_add_functions(module) < 0))
         Py_CLEAR(module);
     return module;
 }

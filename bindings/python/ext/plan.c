@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "buffers.h"
-#include "fields.h"
 #include "pool.h"
 
 typedef struct plan_object {
@@ -50,8 +49,7 @@ PyObject *raise_error(const focal_error *error) {
 
 /* ---- Threads -------------------------------------------------------------------------------- */
 
-/* -1 with an exception unless it is an int from 1 to POOL_MOST_THREADS. */
-static int threads_of(PyObject *value) {
+int threads_of(PyObject *value) {
     long threads = PyLong_AsLong(value);
     if (threads == -1 && PyErr_Occurred())
         return -1;
@@ -104,12 +102,8 @@ static PyObject *sums_object(const focal_sums *sums) {
 
 /* ---- Plan ----------------------------------------------------------------------------------- */
 
-static int read_keywords(PyObject *arguments, PyObject *keywords, focal_problem *problem,
-                         focal_options *options, field_vectors *vectors) {
-    if (PyTuple_GET_SIZE(arguments) > 0) {
-        PyErr_SetString(PyExc_TypeError, "Plan() takes keyword arguments only");
-        return -1;
-    }
+int read_problem(PyObject *keywords, focal_problem *problem, focal_options *options,
+                 field_vectors *vectors) {
     PyObject *keyword, *value;
     for (Py_ssize_t position = 0;
          keywords && PyDict_Next(keywords, &position, &keyword, &value);) {
@@ -125,6 +119,10 @@ static int read_keywords(PyObject *arguments, PyObject *keywords, focal_problem 
 }
 
 static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    if (PyTuple_GET_SIZE(arguments) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Plan() takes keyword arguments only");
+        return NULL;
+    }
     focal_problem problem;
     focal_problem_init(&problem);
     focal_options options;
@@ -132,7 +130,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     field_vectors vectors = {0};
     focal_plan *plan = NULL;
     focal_error error = FOCAL_ERROR_INIT;
-    if (read_keywords(arguments, keywords, &problem, &options, &vectors) == 0 &&
+    if (read_problem(keywords, &problem, &options, &vectors) == 0 &&
         focal_plan_create(&plan, &problem, &options, &error) != FOCAL_OK)
         raise_error(&error);
     field_vectors_release(&vectors);

@@ -15,13 +15,23 @@ from __future__ import annotations
 
 import os
 
-from ._focal import FocalError, Plan, Sums, get_num_threads, info, prior_bias, set_isa_cap, set_num_threads
+from ._focal import (
+    FocalError,
+    Plan,
+    Sums,
+    get_num_threads,
+    info,
+    prior_bias,
+    set_isa_cap,
+    set_num_threads,
+)
 from ._loss import (
     sigmoid_focal_loss,
     sigmoid_focal_loss_with_grad,
     softmax_focal_loss,
     softmax_focal_loss_with_grad,
 )
+from ._tune import tune, tune_load, tune_save, tune_state
 
 __all__ = [
     "FocalError",
@@ -36,6 +46,10 @@ __all__ = [
     "sigmoid_focal_loss_with_grad",
     "softmax_focal_loss",
     "softmax_focal_loss_with_grad",
+    "tune",
+    "tune_load",
+    "tune_save",
+    "tune_state",
 ]
 __version__: str = info()["version"]
 

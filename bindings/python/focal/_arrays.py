@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -96,3 +97,12 @@ def stride_of(array: np.ndarray, outer: int, classes: int) -> int | None:
 def plan(**problem: Any) -> Plan:
     """Plans by their keywords: most programs ask for the same few again and again."""
     return Plan(**problem)
+
+
+# What forgets plans, here and in focal.torch: they keep the kernel they were made with.
+caches: list[Callable[[], None]] = [plan.cache_clear]
+
+
+def forget_plans() -> None:
+    for clear in caches:
+        clear()

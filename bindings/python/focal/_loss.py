@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from ._arrays import as_array, bits_of, dtype_of, matrix_of, plan, stride_of, target_kind
+from ._arrays import as_array, bits_of, caches, dtype_of, matrix_of, plan, stride_of, target_kind
+from ._focal import Sums
 
 Reduction = Literal["none", "rows", "mean", "sum"]
 # numpy.ndarray and whatever has DLPack, the buffer protocol, or __array__.
@@ -84,6 +85,58 @@ def _add_normalizer(problem: dict[str, Any], buffers: dict[str, Any], normalizer
         problem["normalizer"], buffers["normalizer"] = "value", normalizer
 
 
+# ---- Calls seen before ------------------------------------------------------------------------
+
+# What a call needs besides its arrays: the plan's execute, the output with its shape and dtype. Training asks
+# for the same again and again, and at DETR's sizes finding it out takes longer than the arithmetic.
+_Recipe = tuple[Callable[..., Sums], str, tuple[int, ...], np.dtype]
+_recipes: dict[tuple, _Recipe] = {}
+_MOST_RECIPES = 512
+caches.append(_recipes.clear)
+
+
+def _keep_recipe(key: tuple, recipe: _Recipe) -> None:
+    if len(_recipes) >= _MOST_RECIPES:
+        _recipes.clear()
+    _recipes[key] = recipe
+
+
+def _again(
+    op: str, gradient: bool, logits: Any, targets: Any, axis: int, alpha: Any, gamma: Any, reduction: str
+) -> tuple[tuple | None, _Recipe | None]:
+    """The key of a call of plain arrays, None of any other; and its recipe if there was such a call."""
+    if type(logits) is not np.ndarray or type(targets) is not np.ndarray:
+        return None, None
+    if not (logits.flags.c_contiguous and targets.flags.c_contiguous):
+        return None, None
+    key = (
+        op, gradient, logits.shape, logits.dtype.char, targets.shape, targets.dtype.char,
+        axis, alpha, gamma, reduction,
+    )  # fmt: skip
+    try:
+        return key, _recipes.get(key)
+    except TypeError:  # alpha or gamma per class, as a list
+        return None, None
+
+
+def _follow(
+    recipe: _Recipe, gradient: bool, logits: np.ndarray, targets: np.ndarray, threads: int | None
+) -> tuple[Any, np.ndarray | None]:
+    execute, output, shape, dtype = recipe
+    grad = np.empty(logits.shape, dtype) if gradient else None
+    if output == "sum":
+        return execute(logits=logits, targets=targets, gradient=grad, threads=threads)[0], grad
+    result = np.empty(shape, dtype)
+    if output == "loss":
+        execute(logits=logits, targets=targets, loss=result, gradient=grad, threads=threads)
+    else:
+        execute(logits=logits, targets=targets, row_loss=result, gradient=grad, threads=threads)
+    return result, grad
+
+
+# ---- Any call ---------------------------------------------------------------------------------
+
+
 def _compute(
     op: str,
     gradient: bool,
@@ -101,6 +154,11 @@ def _compute(
     upstream: float,
     fields: dict[str, Any],
 ) -> tuple[Any, np.ndarray | None]:
+    key = None
+    if weight is normalizer is out is grad_out is None and upstream == 1.0 and not fields:
+        key, recipe = _again(op, gradient, logits, targets, axis, alpha, gamma, reduction)
+        if recipe:
+            return _follow(recipe, gradient, logits, targets, threads)
     logits = as_array(logits)
     targets = as_array(targets)
     shape = logits.shape
@@ -168,7 +226,10 @@ def _compute(
         buffers["gradient"] = grad if dtype != "bf16" else bits_of(grad)
         if upstream != 1.0:
             buffers["upstream"] = upstream
-    sums = plan(**problem).execute(**buffers)
+    execute = plan(**problem).execute
+    sums = execute(**buffers)
+    if key and outer and dtype != "bf16" and problem.get("targets_dtype") != "bf16":
+        _keep_recipe(key, (execute, output, shape if result is None else result.shape, logits.dtype))
     if output == "sum":
         result = float("nan") if reduction == "mean" and outer == 0 else sums[0]
     return result, grad

@@ -49,8 +49,10 @@ def _backward_of_backward(
     return results[0], results[1], results[2] if soft else None
 
 
-def input_gradients(op: str, grad: Tensor, inputs: Inputs, settings: Settings, wants: tuple) -> tuple:
-    """Of logits and targets; weights are constants."""
+def input_gradients(
+    op: str, grad: Tensor, inputs: Inputs, settings: Settings, wants: tuple
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of logits and targets."""
     in_logits = in_targets = None
     if wants[0]:
         if torch.is_grad_enabled() or not _ops.is_plain(grad, *inputs):
@@ -59,7 +61,7 @@ def input_gradients(op: str, grad: Tensor, inputs: Inputs, settings: Settings, w
             in_logits = _ops.backward(op, grad, inputs, settings)
     if wants[1]:
         in_targets = _target_gradient(op, grad, inputs, settings)
-    return in_logits, in_targets, None, None
+    return in_logits, in_targets
 
 
 # ---- Registration -----------------------------------------------------------------------------
@@ -102,7 +104,8 @@ def _register(op: str) -> tuple[Any, Any]:
 
     def loss_backward(ctx: Any, grad: Tensor) -> tuple:
         inputs = Inputs(*ctx.saved_tensors)
-        return *input_gradients(op, grad, inputs, ctx.settings, ctx.needs_input_grad), *_NO_SETTINGS
+        slopes = input_gradients(op, grad, inputs, ctx.settings, ctx.needs_input_grad)
+        return *slopes, None, None, *_NO_SETTINGS  # weights are constants
 
     def gradient_backward(ctx: Any, grad2: Tensor) -> tuple:
         grad, *inputs = ctx.saved_tensors

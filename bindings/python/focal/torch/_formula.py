@@ -19,10 +19,13 @@ def _dense_targets(inputs: Inputs, settings: Settings) -> Tensor:
     logits, targets = inputs.logits, inputs.targets
     if targets.is_floating_point() or targets.shape == logits.shape:
         return targets.to(logits.dtype)
-    classes = logits.shape[settings.dim]
-    inside = (targets >= 0) & (targets < classes)
-    dense = functional.one_hot(torch.where(inside, targets, 0).long(), classes) * inside.unsqueeze(-1)
-    return dense.movedim(-1, settings.dim).to(logits.dtype)
+    return _is_class(targets, logits, settings.dim).to(logits.dtype)
+
+
+def _is_class(labels: Tensor, logits: Tensor, dim: int) -> Tensor:
+    """One-hot as bool, of the logits' shape. functional.one_hot looks at values, which vmap forbids."""
+    classes = torch.arange(logits.shape[dim], device=labels.device)
+    return (labels.unsqueeze(-1) == classes).movedim(-1, dim)
 
 
 def _along_classes(vector: Tensor, logits: Tensor, dim: int) -> Tensor:
@@ -94,7 +97,7 @@ def softmax_losses(inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
 def _one_minus_softmax(logits: Tensor, dim: int) -> Tensor:
     """1 - p per class. For the greatest, where the difference cancels, the sum of the others."""
     p = torch.softmax(logits, dim)
-    greatest = functional.one_hot(logits.argmax(dim), logits.shape[dim]).movedim(-1, dim).bool()
+    greatest = _is_class(logits.argmax(dim), logits, dim)
     others = torch.where(greatest, 0, p).sum(dim, keepdim=True)
     return torch.where(greatest, others, 1 - p)
 

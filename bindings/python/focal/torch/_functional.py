@@ -35,13 +35,13 @@ def _check_weights(inputs: Inputs) -> None:
             raise ValueError(f"{name}: weights are constants, without a gradient")
 
 
-def _sigmoid(inputs: Inputs, settings: Settings) -> Tensor:
+def _sigmoid(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
     _check(inputs, settings.alpha, settings.reduction)
     if logits.shape == targets.shape:
         if targets.dtype != logits.dtype and targets.dtype not in (torch.bool, torch.uint8):
             dtype = torch.promote_types(logits.dtype, targets.dtype)
-            inputs = inputs._replace(logits=logits.to(dtype), targets=targets.to(dtype))
+            inputs, key = inputs._replace(logits=logits.to(dtype), targets=targets.to(dtype)), None
     elif targets.dtype not in _LABELS or targets.shape != _ops.rows_shape(logits.shape, settings.dim):
         raise ValueError(
             f"Target size ({targets.shape}) must be the same as input size ({logits.shape}), "
@@ -52,7 +52,7 @@ def _sigmoid(inputs: Inputs, settings: Settings) -> Tensor:
         _ops.rows_shape(logits.shape, settings.dim),
     ):
         raise ValueError(f"weight: size {inputs[3].shape} is that of neither the rows nor the inputs")
-    return _ops.call("sigmoid", inputs, settings)
+    return _ops.call("sigmoid", inputs, settings, key)
 
 
 def sigmoid_focal_loss(
@@ -90,17 +90,27 @@ def sigmoid_focal_loss(
     torch.get_num_threads(); no result depends on them. Raises ValueError, and focal.FocalError (which is
     one) for what the library refuses, such as a label out of range.
     """
-    dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
     if torch.jit.is_scripting():
+        dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
         return torch.ops.focal.sigmoid_focal_loss(
             inputs, targets, class_weight, weight, alpha, gamma, reduction, dim, background, ignore_index,
             label_smoothing,
         )  # fmt: skip
+    key = None
+    if class_weight is None and weight is None and _ops.is_plain(inputs, targets):
+        key = (
+            "sigmoid", inputs.shape, inputs.dtype, targets.shape, targets.dtype,
+            alpha, gamma, reduction, class_dim, background, ignore_index, label_smoothing,
+        )  # fmt: skip
+        result = _ops.again(key, inputs, targets)
+        if result is not None:
+            return result
+    dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
     settings = Settings(alpha, gamma, reduction, dim, background, ignore_index, label_smoothing)
-    return _sigmoid(Inputs(inputs, targets, class_weight, weight), settings)
+    return _sigmoid(Inputs(inputs, targets, class_weight, weight), settings, key)
 
 
-def _softmax(inputs: Inputs, settings: Settings) -> Tensor:
+def _softmax(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
     _check(inputs, settings.alpha, settings.reduction)
     rows = _ops.rows_shape(logits.shape, settings.dim)
@@ -108,7 +118,7 @@ def _softmax(inputs: Inputs, settings: Settings) -> Tensor:
         if targets.shape != logits.shape:
             raise ValueError(f"Soft targets have the size of the input ({logits.shape}), not {targets.shape}")
         if targets.dtype != logits.dtype:
-            inputs = inputs._replace(targets=targets.to(logits.dtype))
+            inputs, key = inputs._replace(targets=targets.to(logits.dtype)), None
     elif targets.dtype not in _LABELS:
         raise ValueError(f"Labels are uint8, int32 or int64, not {targets.dtype}")
     elif targets.shape != rows:
@@ -117,7 +127,7 @@ def _softmax(inputs: Inputs, settings: Settings) -> Tensor:
         )
     if inputs[3] is not None and inputs[3].shape != rows:
         raise ValueError(f"weight: size {inputs[3].shape} is not that of the rows, {rows}")
-    return _ops.call("softmax", inputs, settings)
+    return _ops.call("softmax", inputs, settings, key)
 
 
 def softmax_focal_loss(
@@ -154,5 +164,14 @@ def softmax_focal_loss(
         return torch.ops.focal.softmax_focal_loss(
             inputs, targets, class_weight, weight, alpha, gamma, reduction, dim, None, ignore, label_smoothing
         )
+    key = None
+    if class_weight is None and weight is None and _ops.is_plain(inputs, targets):
+        key = (
+            "softmax", inputs.shape, inputs.dtype, targets.shape, targets.dtype,
+            alpha, gamma, reduction, ignore, label_smoothing,
+        )  # fmt: skip
+        result = _ops.again(key, inputs, targets)
+        if result is not None:
+            return result
     settings = Settings(alpha, gamma, reduction, dim, None, ignore, label_smoothing)
-    return _softmax(Inputs(inputs, targets, class_weight, weight), settings)
+    return _softmax(Inputs(inputs, targets, class_weight, weight), settings, key)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from focal import Plan
+from focal._arrays import caches
 
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 _LABELS = {torch.uint8: "label_u8", torch.int32: "label_i32", torch.int64: "label_i64"}
@@ -98,8 +99,10 @@ def loss_shape(op: str, inputs: Inputs, settings: Settings) -> torch.Size:
     return shape if op == "sigmoid" else rows_shape(shape, settings.dim)
 
 
-def _execute(op: str, outputs: str, inputs: Inputs, settings: Settings, **buffers: Any) -> tuple[float, bool]:
-    """Runs the plan; the reduced loss, and whether there were any logits."""
+def _prepared(
+    op: str, outputs: str | tuple, inputs: Inputs, settings: Settings
+) -> tuple[Plan, dict[str, Tensor]]:
+    """The plan, and the inputs by the names of its buffers, as it can read them."""
     logits, targets, class_weight, weight = inputs
     dtype = DTYPES.get(logits.dtype)
     if dtype is None:
@@ -123,21 +126,27 @@ def _execute(op: str, outputs: str, inputs: Inputs, settings: Settings, **buffer
             kind = "binary_u8" if bits else _LABELS[targets.dtype]
     logits, logits_stride = _in_place(logits, dim)
     targets, targets_stride = _in_place(targets, dim if kind[0] != "l" else 0)
+    buffers = {"logits": logits, "targets": targets}
     if class_weight is not None:
         class_weight = tuple(class_weight.tolist())
     if weight is not None:
         weight = weight.to(torch.float64 if dtype == "f64" else torch.float32).contiguous()
-        buffers["element_weight" if weight.shape == shape and op == "sigmoid" else "row_weight"] = (
-            weight.data_ptr()
-        )
+        buffers["element_weight" if weight.shape == shape and op == "sigmoid" else "row_weight"] = weight
     weighed = class_weight is not None or weight is not None
     memory = Memory(
         op, outputs, dtype, kind, targets_dtype, outer, classes, inner, logits_stride, targets_stride
     )
-    sums = _plan(memory, settings, class_weight, weighed).execute_addresses(
-        logits=logits.data_ptr(), targets=targets.data_ptr(), threads=torch.get_num_threads(), **buffers
-    )
-    return sums[0], outer > 0
+    return _plan(memory, settings, class_weight, weighed), buffers
+
+
+def _execute(
+    op: str, outputs: str | tuple, inputs: Inputs, settings: Settings, **results: Tensor
+) -> tuple[float, bool]:
+    """Runs the plan; the reduced loss, and whether there were any logits."""
+    plan, buffers = _prepared(op, outputs, inputs, settings)
+    addresses = {name: tensor.data_ptr() for name, tensor in (*buffers.items(), *results.items())}
+    sums = plan.execute_addresses(threads=torch.get_num_threads(), **addresses)
+    return sums[0], inputs[0].numel() > 0
 
 
 def forward(op: str, inputs: Inputs, settings: Settings) -> Tensor:
@@ -145,7 +154,7 @@ def forward(op: str, inputs: Inputs, settings: Settings) -> Tensor:
     if settings[2] == "none":
         losses = torch.empty(loss_shape(op, inputs, settings), dtype=dtype)
         output = "loss" if op == "sigmoid" else "row_loss"
-        _execute(op, output, inputs, settings, **{output: losses.data_ptr()})
+        _execute(op, output, inputs, settings, **{output: losses})
         return losses
     total, any_logits = _execute(op, "sum", inputs, settings)
     return torch.scalar_tensor(total if any_logits or settings[2] == "sum" else math.nan, dtype=dtype)
@@ -155,9 +164,9 @@ def backward(op: str, grad: Tensor, inputs: Inputs, settings: Settings) -> Tenso
     logits = inputs[0]
     result = torch.empty(logits.shape, dtype=logits.dtype)
     if settings[2] == "none":
-        _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+        _execute(op, "gradient", inputs, settings, gradient=result)
         return result.mul_(grad if op == "sigmoid" else grad.unsqueeze(settings[3]))
-    _execute(op, "gradient", inputs, settings, gradient=result.data_ptr())
+    _execute(op, "gradient", inputs, settings, gradient=result)
     return scaled(result, grad)
 
 
@@ -170,7 +179,7 @@ def both(op: str, inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
     """The reduced loss and its gradient in one pass."""
     logits = inputs[0]
     gradient = torch.empty(logits.shape, dtype=logits.dtype)
-    total, any_logits = _execute(op, ("sum", "gradient"), inputs, settings, gradient=gradient.data_ptr())
+    total, any_logits = _execute(op, ("sum", "gradient"), inputs, settings, gradient=gradient)
     total = total if any_logits or settings[2] == "sum" else math.nan
     return torch.scalar_tensor(total, dtype=logits.dtype), gradient
 
@@ -178,47 +187,128 @@ def both(op: str, inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
 # ---- The short way ----------------------------------------------------------------------------
 
 
+class Recipe:
+    """What a kind of call needs besides its tensors, if these are contiguous and there are no weights.
+
+    Found by shapes, dtypes and settings: at DETR's sizes finding it out takes longer than the arithmetic.
+    """
+
+    __slots__ = ("both", "dtype", "gradient", "loss", "losses", "nothing", "op", "settings")
+
+    def __init__(self, op: str, inputs: Inputs, settings: Settings) -> None:
+        self.op, self.settings = op, settings
+        self.dtype = inputs.logits.dtype
+        self.losses = loss_shape(op, inputs, settings) if settings.reduction == "none" else None
+        self.nothing = settings.reduction == "mean" and inputs.logits.numel() == 0
+        output = "sum" if self.losses is None else "loss" if op == "sigmoid" else "row_loss"
+        self.loss, self.gradient, self.both = (
+            _prepared(op, outputs, inputs, settings)[0].execute_addresses
+            for outputs in (output, "gradient", (output, "gradient"))
+        )
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        addresses = {"logits": logits.data_ptr(), "targets": targets.data_ptr()}
+        threads = torch.get_num_threads()
+        if self.losses is None:
+            return self._scalar(self.loss(threads=threads, **addresses)[0])
+        losses = torch.empty(self.losses, dtype=self.dtype)
+        name = "loss" if self.op == "sigmoid" else "row_loss"
+        self.loss(threads=threads, **addresses, **{name: losses.data_ptr()})
+        return losses
+
+    def forward_and_gradient(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a reduced loss, in one pass."""
+        gradient = torch.empty_like(logits)
+        sums = self.both(
+            logits=logits.data_ptr(),
+            targets=targets.data_ptr(),
+            gradient=gradient.data_ptr(),
+            threads=torch.get_num_threads(),
+        )
+        return self._scalar(sums[0]), gradient
+
+    def _scalar(self, total: float) -> Tensor:
+        return torch.scalar_tensor(math.nan if self.nothing else total, dtype=self.dtype)
+
+
+_recipes: dict[tuple, Recipe] = {}
+_MOST_RECIPES = 512
+caches.extend((_plan.cache_clear, _recipes.clear))
+
+
+def _recipe(key: tuple | None, op: str, inputs: Inputs, settings: Settings) -> Recipe | None:
+    """A new one, kept under the key; None if the call has to be looked at each time."""
+    if key is None or not (inputs[0].is_contiguous() and inputs[1].is_contiguous()):
+        return None
+    if inputs[2] is not None or inputs[3] is not None:
+        return None
+    if len(_recipes) >= _MOST_RECIPES:
+        _recipes.clear()
+    recipe = _recipes[key] = Recipe(op, inputs, settings)
+    return recipe
+
+
+def again(key: tuple, logits: Tensor, targets: Tensor) -> Tensor | None:
+    """The result of a call of plain, contiguous tensors whose kind was seen before; else None."""
+    recipe = _recipes.get(key)
+    if recipe is None or not (logits.is_contiguous() and targets.is_contiguous()):
+        return None
+    return _follow(recipe, logits, targets)
+
+
+def _follow(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
+    if torch.is_grad_enabled() and (logits.requires_grad or targets.requires_grad):
+        return _Eager.apply(logits, targets, recipe)
+    return recipe.forward(logits, targets)
+
+
+class _Weighed(NamedTuple):
+    """In a recipe's place where there is none."""
+
+    op: str
+    settings: Settings
+    class_weight: Tensor | None
+    weight: Tensor | None
+
+
 class _Eager(torch.autograd.Function):
     """The operator for plain tensors in eager mode: the same, at half the dispatcher's time."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        targets: Tensor,
-        class_weight: Tensor | None,
-        weight: Tensor | None,
-        op: str,
-        settings: Settings,
-    ) -> Tensor:
-        ctx.save_for_backward(logits, targets, class_weight, weight)
-        ctx.op, ctx.settings, ctx.gradient = op, settings, None
-        inputs = Inputs(logits, targets, class_weight, weight)
-        if settings[2] == "none" or not ctx.needs_input_grad[0]:
-            return forward(op, inputs, settings)
-        loss, ctx.gradient = both(op, inputs, settings)
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, recipe: Recipe | _Weighed) -> Tensor:
+        ctx.recipe = recipe
+        one_pass = recipe.settings[2] != "none" and ctx.needs_input_grad[0]
+        if type(recipe) is Recipe:
+            ctx.save_for_backward(logits, targets)
+            if not one_pass:
+                return recipe.forward(logits, targets)
+            loss, ctx.gradient = recipe.forward_and_gradient(logits, targets)
+            return loss
+        inputs = Inputs(logits, targets, recipe.class_weight, recipe.weight)
+        ctx.save_for_backward(*inputs)
+        if not one_pass:
+            return forward(recipe.op, inputs, recipe.settings)
+        loss, ctx.gradient = both(recipe.op, inputs, recipe.settings)
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
         """Gives the gradient of the forward pass away once; whoever asks again has it computed anew."""
-        inputs = ctx.saved_tensors
-        if ctx.gradient is not None and not torch.is_grad_enabled() and is_plain(grad):
-            gradient, ctx.gradient = ctx.gradient, None
+        gradient = getattr(ctx, "gradient", None)
+        if gradient is not None and _is_untouched(grad):
+            ctx.gradient = None
             if not ctx.needs_input_grad[1]:
-                return scaled(gradient, grad), None, None, None, None, None
+                return scaled(gradient, grad), None, None
         from ._autograd import input_gradients
 
-        return (
-            *input_gradients(ctx.op, grad, Inputs(*inputs), ctx.settings, ctx.needs_input_grad),
-            None,
-            None,
-        )
+        recipe, inputs = ctx.recipe, (*ctx.saved_tensors, None, None)[:4]
+        return *input_gradients(recipe.op, grad, Inputs(*inputs), recipe.settings, ctx.needs_input_grad), None
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 _transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
 _dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+_is_tracing = getattr(torch._C, "_is_tracing", torch.jit.is_tracing)
 _function_modes = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
 
 
@@ -232,9 +322,14 @@ def is_plain(*tensors: Tensor | None) -> bool:
         or _transforms()
         or _dispatch_modes()
         or _function_modes()
-        or torch.jit.is_tracing()
+        or _is_tracing()
         or torch.is_autocast_enabled("cpu")
     )
+
+
+def _is_untouched(grad: Tensor) -> bool:
+    """is_plain() for a backward pass that nobody differentiates; tracing shows in the tensor's type."""
+    return not (torch.is_grad_enabled() or type(grad) is not Tensor or _transforms() or _dispatch_modes())
 
 
 def differentiates() -> bool:
@@ -248,13 +343,17 @@ def differentiates() -> bool:
         return True
 
 
-def call(op: str, inputs: Inputs, settings: Settings) -> Tensor:
+def call(op: str, inputs: Inputs, settings: Settings, key: tuple | None) -> Tensor:
+    """key: all that decides what a recipe is; None: no recipe."""
     if not is_plain(*inputs):
         from ._autograd import OPERATORS, reduced
 
         if differentiates():
             return reduced(op, inputs, settings)
         return OPERATORS[op][0](*inputs, *settings)
+    recipe = _recipe(key, op, inputs, settings)
+    if recipe is not None:
+        return _follow(recipe, inputs[0], inputs[1])
     if torch.is_grad_enabled() and (inputs[0].requires_grad or inputs[1].requires_grad):
-        return _Eager.apply(*inputs, op, settings)
+        return _Eager.apply(inputs[0], inputs[1], _Weighed(op, settings, inputs[2], inputs[3]))
     return forward(op, inputs, settings)

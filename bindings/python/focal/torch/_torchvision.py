@@ -1,10 +1,8 @@
 """torchvision's focal loss replaced under code that already uses it."""
 
-from __future__ import annotations
-
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, Optional
 
 from torch import Tensor
 
@@ -23,9 +21,9 @@ class Patch:
         def replacement(
             inputs: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2, reduction: str = "none"
         ) -> Tensor:
-            ours = inputs.device.type == "cpu" and targets.is_floating_point()
-            loss = sigmoid_focal_loss if ours else original
-            return loss(inputs, targets, alpha, gamma, reduction)
+            if inputs.device.type == "cpu" and targets.is_floating_point():
+                return sigmoid_focal_loss(inputs, targets, alpha, gamma, reduction)
+            return original(inputs, targets, alpha, gamma, reduction)
 
         replacement.__doc__ = original.__doc__
         replacement._replaces = original
@@ -43,11 +41,14 @@ class Patch:
             setattr(module, attribute, self._original)
         self._places = []
 
-    def __enter__(self) -> Patch:
+    def __enter__(self) -> "Patch":
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
     ) -> None:
         self.undo()
 
