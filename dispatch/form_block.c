@@ -17,6 +17,7 @@ static void sum_rows(focal_form_scratch *scratch, const focal_tile *run) {
 
 static double run_sigmoid(const focal_call *call, const focal_tile *run,
                           focal_form_scratch *scratch) {
+    focal_form_place(call, run, scratch);
     focal_form_take_logits(call, run, scratch);
     focal_form_take_targets(call, run, scratch);
     focal_form_take_parameters(call, run, scratch);

@@ -53,8 +53,8 @@ static bool wants_row_losses(const focal_plan *plan) {
     return plan->problem.outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
 }
 
-static void fill(double *values, double value) {
-    for (size_t i = 0; i < FORM_RUN; i++)
+static void fill(double *values, double value, size_t count) {
+    for (size_t i = 0; i < count; i++)
         values[i] = value;
 }
 
@@ -64,12 +64,17 @@ void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
     bool split = problem->gamma_mode == FOCAL_GAMMA_SPLIT;
     bool no_alpha = problem->alpha_mode == FOCAL_ALPHA_OFF;
     bool loss = outputs & FOCAL_OUTPUT_LOSS || wants_row_losses(call->plan);
-    fill(scratch->alpha_positive, no_alpha ? 1.0 : problem->alpha);
-    fill(scratch->alpha_negative, no_alpha ? 1.0 : negative_alpha(problem, problem->alpha));
-    fill(scratch->gamma_positive, problem->gamma);
-    fill(scratch->gamma_negative, split ? problem->gamma_negative : problem->gamma);
-    fill(scratch->weight, 1.0);
-    fill(scratch->targets, 0.0);
+    bool plain = call->plan->form->tier == KERNEL_FAST && !call->weighted;
+    size_t count = plain ? 1 : FORM_RUN;
+    fill(scratch->alpha_positive, no_alpha ? 1.0 : problem->alpha, count);
+    fill(scratch->alpha_negative, no_alpha ? 1.0 : negative_alpha(problem, problem->alpha),
+         count);
+    if (!plain) {
+        fill(scratch->gamma_positive, problem->gamma, count);
+        fill(scratch->gamma_negative, split ? problem->gamma_negative : problem->gamma, count);
+        fill(scratch->weight, 1.0, count);
+        fill(scratch->targets, 0.0, count);
+    }
     scratch->row_loss_wanted = wants_row_losses(call->plan);
     scratch->span = (focal_form_span){
         .logits = scratch->logits,
@@ -87,6 +92,7 @@ void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
             problem->smoothing > 0.0 && problem->smoothing_mode == FOCAL_SMOOTH_CROSS_ENTROPY,
         .classes = (size_t)problem->classes,
         .gamma_uniform = problem->gamma_mode == FOCAL_GAMMA_SCALAR ? problem->gamma : NAN,
+        .plain = plain,
         .form = (focal_kernel_form)problem->form,
         .hessian_mode = (focal_kernel_hessian)problem->hessian_mode,
         .hessian_floor = problem->hessian_floor,
@@ -121,6 +127,18 @@ void focal_form_take(const focal_tile *run, const focal_layout *layout, const vo
     focal_load_f64(dtype, elements, values, run->kept * run->width);
 }
 
+/* The kernel of plain losses takes what lies as it wants where it is: it is fast enough for copies
+ * to cost a fifth. */
+static bool lies_as_doubles(const focal_form_scratch *scratch, const focal_tile *run,
+                            const focal_layout *layout, focal_dtype dtype) {
+    return scratch->span.plain && dtype == FOCAL_F64 && focal_tile_is_whole(run, layout);
+}
+
+static double *doubles_of(const focal_tile *run, const focal_layout *layout,
+                          const void *array) {
+    return (double *)(void *)focal_tile_start(run, layout, array, sizeof(double));
+}
+
 static size_t match_label(const focal_call *call, size_t column) {
     return (size_t)focal_label_at(call->plan->problem.target_kind, call->buffers.targets,
                                   column);
@@ -130,6 +148,10 @@ void focal_form_take_logits(const focal_call *call, const focal_tile *run,
                             focal_form_scratch *scratch) {
     const focal_plan *plan = call->plan;
     focal_dtype dtype = plan->problem.dtype;
+    if (lies_as_doubles(scratch, run, &plan->logits, dtype)) {
+        scratch->span.logits = doubles_of(run, &plan->logits, call->buffers.logits);
+        return;
+    }
     if (!is_match(&plan->problem)) {
         focal_form_take(run, &plan->logits, call->buffers.logits, dtype, scratch->raw,
                         scratch->logits);
@@ -176,8 +198,11 @@ void focal_form_take_targets(const focal_call *call, const focal_tile *run,
         mark_labels(call, run, scratch->targets);
     } else if (plan->problem.target_kind == FOCAL_TARGET_BINARY_U8) {
         const uint8_t *bytes = focal_gather(run, &plan->targets, targets, 1, scratch->raw);
-        for (size_t i = 0; i < run->kept * run->width; i++)
+        scratch->span.binary = bytes;
+        for (size_t i = 0; !scratch->span.plain && i < run->kept * run->width; i++)
             scratch->targets[i] = (double)bytes[i];
+    } else if (lies_as_doubles(scratch, run, &plan->targets, plan->problem.targets_dtype)) {
+        scratch->span.targets = doubles_of(run, &plan->targets, targets);
     } else {
         focal_form_take(run, &plan->targets, targets, plan->problem.targets_dtype, scratch->raw,
                         scratch->targets);
@@ -270,15 +295,37 @@ void focal_form_give(const focal_call *call, const focal_tile *run,
     const focal_problem *problem = &plan->problem;
     const focal_buffers *buffers = &call->buffers;
     focal_dtype dtype = problem->gradient_dtype;
-    if (problem->outputs & FOCAL_OUTPUT_LOSS)
+    if (problem->outputs & FOCAL_OUTPUT_LOSS && scratch->span.loss == scratch->loss)
         give(run, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype, scratch->raw);
-    if (problem->outputs & FOCAL_OUTPUT_GRADIENT)
+    if (scratch->span.gradient == scratch->gradient)
         give(run, &plan->gradient, scratch->gradient, buffers->gradient, dtype, scratch->raw);
-    if (problem->outputs & FOCAL_OUTPUT_HESSIAN)
+    if (scratch->span.hessian == scratch->hessian)
         give(run, &plan->gradient, scratch->hessian, buffers->hessian, dtype, scratch->raw);
     if (problem->outputs & FOCAL_OUTPUT_TARGET_GRADIENT)
         give(run, &plan->targets, scratch->target_gradient, buffers->target_gradient, dtype,
              scratch->raw);
+}
+
+void focal_form_place(const focal_call *call, const focal_tile *run,
+                      focal_form_scratch *scratch) {
+    const focal_plan *plan = call->plan;
+    const focal_problem *problem = &plan->problem;
+    focal_form_span *span = &scratch->span;
+    if (!span->plain)
+        return;
+    bool direct = lies_as_doubles(scratch, run, &plan->gradient, problem->gradient_dtype);
+    if (problem->outputs & FOCAL_OUTPUT_GRADIENT)
+        span->gradient = direct ? doubles_of(run, &plan->gradient, call->buffers.gradient)
+                                : scratch->gradient;
+    if (problem->outputs & FOCAL_OUTPUT_HESSIAN)
+        span->hessian =
+            direct ? doubles_of(run, &plan->gradient, call->buffers.hessian) : scratch->hessian;
+    if (problem->outputs & FOCAL_OUTPUT_LOSS && !scratch->row_loss_wanted)
+        span->loss = lies_as_doubles(scratch, run, &plan->loss, problem->loss_dtype)
+                         ? doubles_of(run, &plan->loss, call->buffers.loss)
+                         : scratch->loss;
+    span->logits = scratch->logits;
+    span->targets = scratch->targets;
 }
 
 static focal_tile tile_of_rows(const focal_tile *run) {

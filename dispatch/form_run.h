@@ -39,6 +39,10 @@ void focal_form_take_targets(const focal_call *call, const focal_tile *run,
 void focal_form_take_parameters(const focal_call *call, const focal_tile *run,
                                 focal_form_scratch *scratch);
 
+/* Points a plain span at the run's results, in the arrays where they can be. Comes before the takes. */
+void focal_form_place(const focal_call *call, const focal_tile *run,
+                      focal_form_scratch *scratch);
+
 /* The results of the run, zeros for its skipped rows; row losses if they are whole. */
 void focal_form_give(const focal_call *call, const focal_tile *run,
                      focal_form_scratch *scratch);

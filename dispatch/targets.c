@@ -107,6 +107,13 @@ static int64_t count_labels(const focal_call *call, const focal_tile *tile) {
     return positives;
 }
 
+static int64_t count_ones(const uint8_t *bytes, size_t count) {
+    uint32_t ones = 0; /* a block's worth at most; narrow, so that compilers vectorise it */
+    for (size_t i = 0; i < count; i++)
+        ones += bytes[i];
+    return ones;
+}
+
 /* Dense targets above 0, a piece at a time, or bytes that are 1. */
 static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
     const focal_plan *plan = call->plan;
@@ -115,6 +122,10 @@ static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
     double values[PIECE];
     int64_t positives = 0;
     bool bytes = plan->problem.target_kind == FOCAL_TARGET_BINARY_U8;
+    if (bytes && focal_tile_is_whole(tile, &plan->targets))
+        return count_ones(
+            (const uint8_t *)focal_tile_start(tile, &plan->targets, call->buffers.targets, 1),
+            tile->rows * tile->width);
     for (size_t row = 0; row < tile->rows; row++)
         for (size_t column = 0; column < tile->width; column += PIECE) {
             size_t left = tile->width - column, count = left < PIECE ? left : PIECE;
@@ -123,8 +134,7 @@ static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
             const void *targets = focal_gather(&piece, &plan->targets, call->buffers.targets,
                                                plan->targets_size, raw);
             if (bytes) {
-                for (size_t i = 0; i < count; i++)
-                    positives += ((const uint8_t *)targets)[i];
+                positives += count_ones(targets, count);
                 continue;
             }
             focal_load_f64(plan->problem.targets_dtype, targets, values, count);
@@ -144,7 +154,7 @@ focal_block_result focal_count(const focal_call *call, const focal_tile *tile) {
     else if (problem->target_kind == FOCAL_TARGET_BINARY_U8 ||
              problem->normalizer == FOCAL_NORMALIZER_POSITIVES)
         result.positives = count_elements(call, tile);
-    if (tile->column == 0)
+    if (tile->column == 0 && problem->label_flags & FOCAL_LABEL_IGNORE)
         for (size_t row = tile->row; row < tile->row + tile->rows; row++)
             result.ignored += is_ignored(call, row);
     if (focal_call_has_weights(call))

@@ -36,6 +36,10 @@
 
 #include "softmax_form.body.h"
 
+#include "logistic_f64.h"
+
+#include "sigmoid_plain.body.h"
+
 #define JOIN_NAME(contract, isa, unroll)   contract##__##isa##_u##unroll
 #define KERNEL_NAME(contract, isa, unroll) JOIN_NAME(contract, isa, unroll)
 #define TEXT_OF(name)                      #name
