@@ -93,10 +93,10 @@ FOCAL_BODY bool moderate_all(vf seen) {
 /* Fewer than 64 elements from i on: the same tree as of a quad, absent steps being 0. */
 FOCAL_BODY vf moderate_rest(const moderate_place *at, size_t i, size_t count, vf *seen) {
     vf first = vf_set(0.0F), second = vf_set(0.0F), e[2];
-    if (count - i >= 2 * FOCAL_STEP) {
+    if (count - i >= (size_t)2 * FOCAL_STEP) {
         moderate_steps(at, i, 2, e, seen);
         first = vf_add(e[0], e[1]);
-        i += 2 * FOCAL_STEP;
+        i += (size_t)2 * FOCAL_STEP;
     }
     if (count - i >= FOCAL_STEP) {
         moderate_steps(at, i, 1, &second, seen);
@@ -116,7 +116,7 @@ FOCAL_BODY void moderate_run(const moderate_place *at, size_t count, vsum *sum, 
             moderate_steps(at, i, 4, e, seen);
         } else {
             moderate_steps(at, i, 2, e, seen);
-            moderate_steps(at, i + 2 * FOCAL_STEP, 2, e + 2, seen);
+            moderate_steps(at, i + (size_t)2 * FOCAL_STEP, 2, e + 2, seen);
         }
         vsum_step(sum, vf_add(vf_add(e[0], e[1]), vf_add(e[2], e[3])));
     }
