@@ -177,7 +177,7 @@ static void check_row(const char *isa, int fuses) {
     static results reference, r;
     double most[OUTPUTS] = {0.0, 0.0, 0.0};
     for (size_t g = 0; g < sizeof gammas / sizeof *gammas; g++) {
-        random_source source = random_named(7, "plain", 5 + g);
+        random_source source = random_named(7 + g, "plain", 5);
         make_inputs(&source);
         for (int k = 0; k < 4; k++) {
             const problem p = {gammas[g], k & 1 ? 0.25 : NAN, modes[k >> 1],
