@@ -103,7 +103,9 @@ static void make_measured(void) {
 
 int main(int argc, char **argv) {
     static const char *const names[] = {"no file", "measured", "hostile"};
-    char path[] = "/tmp/focal-run-tuned-XXXXXX", lock[64];
+    const char *base = getenv("TMPDIR");
+    char path[4096], lock[sizeof path + sizeof ".lock"];
+    snprintf(path, sizeof path, "%s/focal-run-tuned-XXXXXX", base && *base ? base : "/tmp");
     outcome first = {.status = 0};
     if (argc < 3)
         return fprintf(stderr, "usage: run_tuned PRELOADED PROGRAM [ARGUMENTS]\n"), 2;
