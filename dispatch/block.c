@@ -109,19 +109,13 @@ static int64_t count_ones(const uint8_t *binary, size_t count) {
     return ones;
 }
 
+/* A copy, since compilers clear a large struct by a loop that takes as long as a small block. */
 static focal_span start_span(const focal_call *call, const focal_tile *tile) {
-    const focal_plan *plan = call->plan;
-    double alpha = plan->problem.alpha;
-    bool off = plan->problem.alpha_mode == FOCAL_ALPHA_OFF;
-    return (focal_span){
-        .rows = tile->kept,
-        .classes = tile->width,
-        .half_steps = plan->half_steps,
-        .gamma = plan->problem.gamma,
-        .alpha_positive = off ? 1.0 : alpha,
-        .alpha_negative = off ? 1.0 : 1.0 - alpha,
-        .upstream = (float)call->factor,
-    };
+    focal_span span = call->plan->span;
+    span.rows = tile->kept;
+    span.classes = tile->width;
+    span.upstream = (float)call->factor;
+    return span;
 }
 
 static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *tile,

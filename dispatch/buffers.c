@@ -31,6 +31,17 @@ static size_t target_bytes(const focal_plan *plan) {
     return matrix_bytes(plan, &plan->targets, plan->columns, plan->targets_size);
 }
 
+void focal_buffers_measure(focal_plan *plan) {
+    size_t classes = (size_t)plan->problem.classes;
+    plan->bytes = (focal_extents){
+        .logits = matrix_bytes(plan, &plan->logits, classes, plan->logits_size),
+        .targets = target_bytes(plan),
+        .loss = matrix_bytes(plan, &plan->loss, plan->columns, plan->loss_size),
+        .gradient = matrix_bytes(plan, &plan->gradient, classes, plan->gradient_size),
+        .target_gradient = matrix_bytes(plan, &plan->targets, classes, plan->gradient_size),
+    };
+}
+
 /* The buffers that the execution uses: inputs, then outputs, each of which is compared with
  * everything before it. */
 static size_t list_views(const focal_plan *plan, const focal_buffers *buffers,
@@ -38,31 +49,27 @@ static size_t list_views(const focal_plan *plan, const focal_buffers *buffers,
     const focal_problem *problem = &plan->problem;
     uint32_t outputs = problem->outputs;
     size_t count = 0, weights = plan->weight_size, gradient = plan->gradient_size;
-    size_t classes = (size_t)problem->classes;
-    size_t gradient_bytes = matrix_bytes(plan, &plan->gradient, classes, gradient);
-#define VIEW(field, bytes, alignment, output)                                                  \
-    views[count++] = (buffer_view){#field, buffers->field, bytes, alignment, output}
-    VIEW(logits, matrix_bytes(plan, &plan->logits, classes, plan->logits_size),
-         plan->logits_size, false);
-    VIEW(targets, target_bytes(plan), plan->targets_size, false);
+    const focal_extents *bytes = &plan->bytes;
+#define VIEW(field, size, alignment, output)                                                   \
+    views[count++] = (buffer_view){#field, buffers->field, size, alignment, output}
+    VIEW(logits, bytes->logits, plan->logits_size, false);
+    VIEW(targets, bytes->targets, plan->targets_size, false);
     if (buffers->upstream)
         VIEW(upstream, sizeof(float), sizeof(float), false);
     if (buffers->row_weight)
         VIEW(row_weight, plan->rows * weights, weights, false);
     if (buffers->element_weight)
-        VIEW(element_weight, plan->rows * classes * weights, weights, false);
+        VIEW(element_weight, plan->rows * (size_t)problem->classes * weights, weights, false);
     if (problem->normalizer == FOCAL_NORMALIZER_VALUE)
         VIEW(normalizer, sizeof(double), sizeof(double), false);
     if (outputs & FOCAL_OUTPUT_GRADIENT)
-        VIEW(gradient, gradient_bytes, gradient, true);
+        VIEW(gradient, bytes->gradient, gradient, true);
     if (outputs & FOCAL_OUTPUT_HESSIAN)
-        VIEW(hessian, gradient_bytes, gradient, true);
+        VIEW(hessian, bytes->gradient, gradient, true);
     if (outputs & FOCAL_OUTPUT_TARGET_GRADIENT)
-        VIEW(target_gradient, matrix_bytes(plan, &plan->targets, classes, gradient), gradient,
-             true);
+        VIEW(target_gradient, bytes->target_gradient, gradient, true);
     if (outputs & FOCAL_OUTPUT_LOSS)
-        VIEW(loss, matrix_bytes(plan, &plan->loss, plan->columns, plan->loss_size),
-             plan->loss_size, true);
+        VIEW(loss, bytes->loss, plan->loss_size, true);
     if (outputs & FOCAL_OUTPUT_ROW_LOSS)
         VIEW(row_loss, plan->rows * plan->loss_size, plan->loss_size, true);
     if (buffers->workspace)

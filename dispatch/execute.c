@@ -26,7 +26,8 @@ typedef struct {
     _Atomic uint64_t bad;
 } level;
 
-enum { LEVELS_ON_STACK = 8, BAD_INDEX_BITS = 61 };
+/* SMALL_WORKSPACE: block results for which no memory is allocated. */
+enum { LEVELS_ON_STACK = 8, SMALL_WORKSPACE = 16, BAD_INDEX_BITS = 61 };
 
 typedef struct {
     level *levels;
@@ -220,8 +221,10 @@ static focal_status check_targets(execution *run, const focal_parallel *loop,
     return FOCAL_OK;
 }
 
-/* One piece of memory for all levels that bring no workspace; *memory stays NULL if all do. */
-static focal_status give_workspaces(execution *run, void **memory, focal_error *error) {
+/* One piece of memory for all levels that bring no workspace: `few` bytes at `small` if that is
+ * enough, else allocated and returned in *memory. */
+static focal_status give_workspaces(execution *run, void *small, size_t few, void **memory,
+                                    focal_error *error) {
     size_t size = 0;
     *memory = NULL;
     for (size_t i = 0; i < run->count; i++)
@@ -230,11 +233,13 @@ static focal_status give_workspaces(execution *run, void **memory, focal_error *
     if (size == 0)
         return FOCAL_OK;
     const focal_allocator *allocator = &run->levels[0].call.plan->allocator;
-    *memory = allocator->allocate(allocator->context, size);
-    if (!*memory)
-        return focal_fail(error, FOCAL_E_MEMORY, "workspace", -1, "%zu bytes not available",
-                          size);
-    char *at = *memory;
+    if (size > few) {
+        *memory = allocator->allocate(allocator->context, size);
+        if (!*memory)
+            return focal_fail(error, FOCAL_E_MEMORY, "workspace", -1, "%zu bytes not available",
+                              size);
+    }
+    char *at = *memory ? *memory : small;
     for (size_t i = 0; i < run->count; i++) {
         focal_call *call = &run->levels[i].call;
         if (call->buffers.workspace)
@@ -292,6 +297,7 @@ static focal_status run_levels(execution *run, const focal_plan *const *plans,
                                const focal_buffers *buffers, const focal_parallel *parallel,
                                focal_sums *sums, focal_error *error) {
     focal_parallel loop;
+    focal_block_result small[SMALL_WORKSPACE];
     void *memory;
     focal_status status = start_levels(run, plans, buffers, sums, error);
     if (status == FOCAL_OK)
@@ -299,7 +305,7 @@ static focal_status run_levels(execution *run, const focal_plan *const *plans,
     if (status == FOCAL_OK)
         status = check_targets(run, &loop, error);
     if (status == FOCAL_OK)
-        status = give_workspaces(run, &memory, error);
+        status = give_workspaces(run, small, sizeof small, &memory, error);
     if (status != FOCAL_OK)
         return status;
     compute(run, &loop, sums);

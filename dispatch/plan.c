@@ -297,6 +297,18 @@ static focal_plan *keep(const focal_plan *plan) {
     return memory;
 }
 
+static focal_span constant_span(const focal_problem *problem) {
+    bool off = problem->alpha_mode == FOCAL_ALPHA_OFF;
+    return (focal_span){
+        .half_steps = problem->gamma >= 0.0 && problem->gamma < 100.0
+                          ? (uint32_t)(2.0 * problem->gamma)
+                          : 0,
+        .gamma = problem->gamma,
+        .alpha_positive = off ? 1.0 : problem->alpha,
+        .alpha_negative = off ? 1.0 : 1.0 - problem->alpha,
+    };
+}
+
 focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
                                const focal_options *options, focal_error *error) {
     if (!out)
@@ -328,8 +340,7 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
         status = choose_isa(&plan, &chosen, error);
     if (status != FOCAL_OK)
         return status;
-    double gamma = plan.problem.gamma;
-    plan.half_steps = (uint32_t)(2.0 * (gamma >= 0.0 && gamma < 100.0 ? gamma : 0.0));
+    plan.span = constant_span(&plan.problem);
     uint32_t unroll = chosen.unroll && !chosen.kernel ? chosen.unroll : DEFAULT_UNROLL;
     status = choose_kernels(&plan, unroll, error);
     if (status != FOCAL_OK)
@@ -339,6 +350,7 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
     if (status != FOCAL_OK)
         return status;
     cut_into_blocks(&plan);
+    focal_buffers_measure(&plan);
     focal_plan *memory = keep(&plan);
     if (!memory)
         return focal_fail(error, FOCAL_E_MEMORY, "plan", -1, "%zu bytes not available",

@@ -25,6 +25,11 @@ typedef struct focal_tuning {
     uint32_t ratio;         /* time by that of the default kernel, in 1/10000 */
 } focal_tuning;
 
+/* Bytes from the first element to the last one of each array that has a layout. */
+typedef struct focal_extents {
+    size_t logits, targets, loss, gradient, target_gradient;
+} focal_extents;
+
 struct focal_plan {
     /* Strides, dtypes and inner filled in, tier resolved; the class arrays are the plan's own. */
     focal_problem problem;
@@ -34,11 +39,12 @@ struct focal_plan {
     const focal_isa_row *isa;
     const char *isa_reason;
     focal_tuning tuning;
-    uint32_t half_steps; /* 2 gamma */
-    size_t rows;         /* outer x inner */
-    size_t columns;      /* results per row: classes, or the selected labels of a match */
+    size_t rows;    /* outer x inner */
+    size_t columns; /* results per row: classes, or the selected labels of a match */
     focal_layout logits, targets, loss, gradient, element_weight;
     size_t logits_size, targets_size, loss_size, gradient_size, weight_size; /* of an element */
+    focal_extents bytes;
+    focal_span span; /* of every block: what does not depend on it or on the call */
     /* A block is rows_per_block whole rows, at most FOCAL_BLOCK elements unless it is one
      * softmax row; a longer sigmoid row is cut into blocks_per_row pieces. Blocks are the unit
      * of summation, and so do not depend on grain, threads or outputs. */
@@ -89,6 +95,9 @@ bool focal_target_is_label(focal_target_kind kind);
 
 /* Of row and element weights. */
 focal_dtype focal_weight_dtype(const focal_problem *problem);
+
+/* Fills in plan->bytes, so that no execution has to. */
+void focal_buffers_measure(focal_plan *plan);
 
 /* Checks the buffers of one execution against the plan. */
 focal_status focal_buffers_check(const focal_plan *plan, const focal_buffers *buffers,

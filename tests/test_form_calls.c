@@ -5,7 +5,7 @@
 
 #include "fixture.h"
 
-enum { LEVELS = 3, MANY = 12 };
+enum { LEVELS = 3, MANY = 20 };
 
 static focal_problem level_problem(int64_t outer, focal_normalizer normalizer) {
     focal_problem problem = problem_of(FOCAL_SIGMOID, FOCAL_TARGET_LABEL_I32, outer, 20, 2.0);
@@ -166,7 +166,7 @@ static void meter_release(void *context, void *memory) {
     free(memory);
 }
 
-/* More levels than fit the stack, with an allocator that gives up at any point. */
+/* More levels, and more blocks, than fit the stack, with an allocator that gives up at any point. */
 static void test_many_levels_without_memory(void) {
     for (size_t room = 0; room <= 3; room++) {
         levels l;
