@@ -16,8 +16,8 @@ typedef struct {
     float loss[FOCAL_BLOCK];
     float row_loss[FOCAL_BLOCK];
     int32_t labels[FOCAL_BLOCK];
-    uint16_t raw[FOCAL_BLOCK];   /* 16-bit elements on their way */
-    uint8_t binary[FOCAL_BLOCK]; /* with labels all 0 between blocks */
+    uint16_t raw[FOCAL_BLOCK]; /* 16-bit elements on their way */
+    uint8_t binary[FOCAL_BLOCK];
     uint8_t skip[FOCAL_BLOCK];
     float *row; /* the task's part of the workspace, for softmax rows longer than a block */
 } block_scratch;
@@ -80,24 +80,21 @@ static void zero_results(const focal_call *call, const focal_tile *tile) {
     }
 }
 
-/* Sets or clears the ones of the block's labels, and counts the rows that have a positive
- * class. */
-static int64_t mark_labels(const focal_call *call, const focal_tile *tile, uint8_t *binary,
-                           uint8_t mark) {
+/* The kept rows' labels, as columns of the tile; -1 if it has none of that class. Returns how many it
+ * has. Checked labels fit. */
+static int64_t take_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
     const focal_problem *problem = &call->plan->problem;
+    focal_target_kind kind = problem->target_kind;
+    size_t kept = 0;
     int64_t positives = 0;
-    uint8_t *marks = binary;
     for (size_t r = 0; r < tile->rows; r++) {
         if (tile->skip && tile->skip[r])
             continue;
-        int64_t label =
-            focal_label_at(problem->target_kind, call->buffers.targets, tile->row + r);
+        int64_t label = focal_label_at(kind, call->buffers.targets, tile->row + r);
         size_t column = (size_t)label - tile->column;
-        if (column < tile->width && !focal_label_is_background(problem, label)) {
-            marks[column] = mark;
-            positives++;
-        }
-        marks += tile->width;
+        bool positive = column < tile->width && !focal_label_is_background(problem, label);
+        labels[kept++] = positive ? (int32_t)column : -1;
+        positives += positive;
     }
     return positives;
 }
@@ -131,10 +128,9 @@ static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *
     focal_span span = start_span(call, tile);
     span.logits = take(tile, &plan->logits, buffers->logits, problem->dtype, scratch->raw,
                        scratch->logits);
-    bool labels = focal_target_is_label(problem->target_kind);
-    if (labels) {
-        result.positives = mark_labels(call, tile, scratch->binary, 1);
-        span.targets = scratch->binary;
+    if (focal_target_is_label(problem->target_kind)) {
+        result.positives = take_labels(call, tile, scratch->labels);
+        span.labels = scratch->labels;
     } else if (problem->target_kind == FOCAL_TARGET_BINARY_U8) {
         span.targets = focal_gather(tile, &plan->targets, buffers->targets, sizeof(uint8_t),
                                     scratch->binary);
@@ -170,8 +166,6 @@ static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *
     if (gradient_wanted && !gradient)
         give(tile, &plan->gradient, scratch->logits, buffers->gradient, problem->gradient_dtype,
              scratch->raw);
-    if (labels)
-        mark_labels(call, tile, scratch->binary, 0);
     result.loss = span.sum;
     return result;
 }
@@ -203,14 +197,6 @@ static void unstage_gradient(const focal_call *call, const focal_tile *tile, uin
         give(&piece, &call->plan->gradient, staged + column, call->buffers.gradient,
              call->plan->problem.gradient_dtype, raw);
     }
-}
-
-static void take_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
-    size_t kept = 0;
-    for (size_t r = 0; r < tile->rows; r++)
-        if (!tile->skip || !tile->skip[r])
-            labels[kept++] = (int32_t)focal_label_at(call->plan->problem.target_kind,
-                                                     call->buffers.targets, tile->row + r);
 }
 
 static focal_block_result run_softmax(const focal_call *call, const focal_tile *tile,
@@ -262,18 +248,10 @@ static focal_block_result run_softmax(const focal_call *call, const focal_tile *
     return result;
 }
 
-/* Of any block: few, if the whole problem is. */
-static size_t most_elements(const focal_plan *plan) {
-    size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
-    return plan->blocks_per_row > 1 ? FOCAL_BLOCK : rows * plan->columns;
-}
-
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
-    if (plan->problem.op == FOCAL_SIGMOID && focal_target_is_label(plan->problem.target_kind))
-        memset(scratch.binary, 0, most_elements(plan));
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
     bool ignore = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
     for (size_t block = first; block < first + count; block++) {

@@ -8,9 +8,50 @@ bool focal_targets_need_check(const focal_call *call) {
     return call->plan->problem.target_kind != FOCAL_TARGET_DENSE || call->weighted;
 }
 
+/* Without branches, so that compilers vectorise it: nearly always no label is bad. */
+#define DEFINE_ANY_BAD(name, label_type, type)                                                 \
+    static bool any_bad_##name(const label_type *labels, size_t count, type classes,           \
+                               type background, type ignore) {                                 \
+        type bad = 0;                                                                          \
+        for (size_t i = 0; i < count; i++) {                                                   \
+            type label = labels[i];                                                            \
+            bad |= ((label < 0) | (label >= classes)) & (label != background) &                \
+                   (label != ignore);                                                          \
+        }                                                                                      \
+        return bad;                                                                            \
+    }
+DEFINE_ANY_BAD(u8, uint8_t, int32_t)
+DEFINE_ANY_BAD(i32, int32_t, int32_t)
+DEFINE_ANY_BAD(i64, int64_t, int64_t)
+#undef DEFINE_ANY_BAD
+
+/* A value that narrow labels cannot have, or that means nothing here, is replaced by a valid label. */
+static int64_t special_label(const focal_problem *problem, uint32_t flag, int64_t value) {
+    bool fits = problem->target_kind == FOCAL_TARGET_LABEL_I64 ||
+                (value >= INT32_MIN && value <= INT32_MAX);
+    return problem->label_flags & flag && fits ? value : 0;
+}
+
+static bool any_bad(const focal_call *call, size_t start, size_t count) {
+    const focal_problem *problem = &call->plan->problem;
+    const void *labels = call->buffers.targets;
+    int64_t classes = problem->classes; /* fits, see sizes.c */
+    int64_t background = special_label(problem, FOCAL_LABEL_BACKGROUND, problem->background);
+    int64_t ignore = special_label(problem, FOCAL_LABEL_IGNORE, problem->ignore);
+    if (problem->target_kind == FOCAL_TARGET_LABEL_I64)
+        return any_bad_i64((const int64_t *)labels + start, count, classes, background, ignore);
+    if (problem->target_kind == FOCAL_TARGET_LABEL_I32)
+        return any_bad_i32((const int32_t *)labels + start, count, (int32_t)classes,
+                           (int32_t)background, (int32_t)ignore);
+    return any_bad_u8((const uint8_t *)labels + start, count, (int32_t)classes,
+                      (int32_t)background, (int32_t)ignore);
+}
+
 /* The first of `count` labels from `start` that means nothing, else -1. */
 static int64_t find_bad_label(const focal_call *call, size_t start, size_t count) {
     const focal_problem *problem = &call->plan->problem;
+    if (!any_bad(call, start, count))
+        return -1;
     for (size_t i = start; i < start + count; i++) {
         int64_t label = focal_label_at(problem->target_kind, call->buffers.targets, i);
         if ((label < 0 || label >= problem->classes) &&

@@ -69,21 +69,32 @@ typedef struct {
     vf nan; /* NaN or 0. The integer addition that makes `value` could turn NaN finite. */
 } scaled_exp;
 
-/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL. The factor
- * keeps full precision down to exp(-131), where the argument is cut: the value there is far below
- * half the least subnormal. NaN passes the cut, being the second operand. */
-FOCAL_BODY scaled_exp exp_scaled(vf high, const vf *low) {
-    vf a = vf_max(vf_set(-131.0F), high);
-    exp_argument reduced = exp_reduce(a, vf_set(0x1.8p23F + 64.0F));
-    if (low)
-        reduced.r = vf_add(reduced.r, *low);
-    return (scaled_exp){exp_reduced(reduced), vf_sub(a, a)};
+/* The argument of exp(a) 2^64 for a <= 0. The factor keeps full precision down to exp(-131), where a
+ * is cut: the value there is far below half the least subnormal. NaN passes the cut, being the second
+ * operand. */
+FOCAL_BODY exp_argument exp_reduce_scaled(vf a) {
+    return exp_reduce(vf_max(vf_set(-131.0F), a), vf_set(0x1.8p23F + 64.0F));
 }
 
-/* The same without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
-FOCAL_BODY vf exp_fast(vf high, const vf *low) {
-    scaled_exp e = exp_scaled(high, low);
+FOCAL_BODY scaled_exp exp_scaled_reduced(exp_argument reduced) {
+    return (scaled_exp){exp_reduced(reduced), vf_sub(reduced.r, reduced.r)};
+}
+
+/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL. */
+FOCAL_BODY scaled_exp exp_scaled(vf high, const vf *low) {
+    exp_argument reduced = exp_reduce_scaled(high);
+    if (low)
+        reduced.r = vf_add(reduced.r, *low);
+    return exp_scaled_reduced(reduced);
+}
+
+/* Without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
+FOCAL_BODY vf exp_unscaled(scaled_exp e) {
     return vf_fma(e.value, vf_set(0x1p-64F), e.nan);
+}
+
+FOCAL_BODY vf exp_fast(vf high, const vf *low) {
+    return exp_unscaled(exp_scaled(high, low));
 }
 
 /* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */

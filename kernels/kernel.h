@@ -32,13 +32,15 @@ typedef enum {
 
 typedef struct focal_span {
     const float *logits;
-    const void *targets;   /* dense: float, binary: uint8_t 0/1, one per element */
-    const int32_t *labels; /* label: one per row, each in [0, classes) */
-    float *loss;           /* sigmoid: one per element, or NULL */
-    float *row_loss;       /* one per row, or NULL; sigmoid needs `loss` then */
-    float *gradient;       /* one per element; may be the logits themselves */
-    size_t rows, classes;  /* sigmoid: the elements are rows * classes contiguous ones */
-    size_t logits_stride;  /* softmax: elements between rows */
+    const void *targets; /* dense: float, binary: uint8_t 0/1, one per element */
+    /* Label: one per row, each in [0, classes). Binary without `targets`: the class of each row whose
+     * target is 1, or a negative number for none. */
+    const int32_t *labels;
+    float *loss;          /* sigmoid: one per element, or NULL */
+    float *row_loss;      /* one per row, or NULL; sigmoid needs `loss` then */
+    float *gradient;      /* one per element; may be the logits themselves */
+    size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
+    size_t logits_stride; /* softmax: elements between rows */
     size_t gradient_stride;
     uint32_t half_steps; /* 2 gamma, for KERNEL_GH */
     double gamma;

@@ -6,21 +6,16 @@
  *     gradient = alpha_t [q^gamma (p - t) + gamma q^(gamma-1) p (1-p) (1-2t) BCE]
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
  * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element alone;
- * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense) or 1 (binary)
- * of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
- * in phases: the whole chain (exp, division, log1p, products) is longer than out-of-order hardware
- * can overlap (docs/decisions/0002-sigmoid-in-phases.md).
+ * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense), 1 (binary) or
+ * none (labels) of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
+ * in phases (sigmoid_phases.body.h).
  *
  * Targets 0 and 1 need one number, z = x for t = 1 and -x for t = 0, the logit of the target's
  * side. With e = exp(-|x|), smaller = e / (1 + e) and larger = 1 - smaller, nothing cancels:
  *     q, p_t = larger, smaller for z < 0, else smaller, larger
  *     BCE = log1p(e) - min(z, 0),  gradient = (1 - 2t) alpha_t q^gamma (gamma p_t BCE + q)
- * Phase 1 sees whether a run has no other targets; one that does, and blocks with alpha_t = 0,
- * go through sigmoid_soft.body.h, where elements with hard targets get the same bits. */
-
-/* A phase is bound by the registers that wait for its longest chain, so where a step of 16 takes
- * more than one of them, phases are cut shorter. Bits do not depend on it. */
-enum { SIGMOID_SHORT_PHASES = VEC_STEPS < 16 };
+ * A run that has other targets, and blocks with alpha_t = 0, go
+ * through sigmoid_soft.body.h, where elements with hard targets get the same bits. */
 
 /* The constants of a block. */
 typedef struct {
@@ -29,124 +24,7 @@ typedef struct {
     bool has_zero_alpha; /* alpha_t = 0 makes every loss 0, an infinite one too; NaN stays */
 } sigmoid_constants;
 
-/* Where a step is, and how many of its elements exist. */
-typedef struct {
-    size_t element; /* in the span */
-    size_t slot;    /* in the run's scratch */
-    size_t count;   /* FOCAL_STEP, or fewer at the end */
-} sigmoid_place;
-
-/* The step at `slot` of a run of `run` elements that begins at element `first`. */
-FOCAL_BODY sigmoid_place sigmoid_place_at(size_t first, size_t slot, size_t run) {
-    size_t left = run - slot;
-    return (sigmoid_place){first + slot, slot, left < FOCAL_STEP ? left : FOCAL_STEP};
-}
-
-/* What the phases hand on, per element of a run. */
-typedef struct {
-    _Alignas(64) float e[SUM_RUN]; /* exp(-|x|), then log1p of it */
-    float smaller[SUM_RUN];
-    float z[SUM_RUN];
-    float power[SUM_RUN]; /* q^gamma, KERNEL_GX: first the exponent's two parts */
-    float power_low[SUM_RUN];
-} sigmoid_scratch;
-
-FOCAL_BODY vf sigmoid_load(const float *from, sigmoid_place at) {
-    return at.count == FOCAL_STEP ? vf_load(from + at.element)
-                                  : vf_load_n(from + at.element, at.count);
-}
-
-FOCAL_BODY vm sigmoid_load_binary(const focal_span *span, sigmoid_place at) {
-    const uint8_t *from = (const uint8_t *)span->targets + at.element;
-    return at.count == FOCAL_STEP ? vm_load_u8(from) : vm_load_u8_n(from, at.count);
-}
-
-/* Phase 1: e and z. Collects in *soft the bits of targets that are neither 0 nor 1.
- * exp_normal serves where results below e = exp(-87) vanish; it loses NaN, which z keeps. */
-FOCAL_BODY void sigmoid_step_exp(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
-                                 const focal_span *span, sigmoid_place at,
-                                 sigmoid_scratch *scratch, vf *soft) {
-    vf sign = vf_set(-0.0F);
-    vf x = sigmoid_load(span->logits, at);
-    vm one;
-    if (kind == KERNEL_BINARY) {
-        one = sigmoid_load_binary(span, at);
-    } else {
-        vf t = sigmoid_load(span->targets, at);
-        one = vm_eq(t, vf_set(1.0F));
-        *soft = vf_or(*soft, vf_drop(one, t));
-    }
-    vf_store(scratch->z + at.slot, vf_xor(x, vf_drop(one, sign)));
-    vf a = vf_or(x, sign);
-    if (tier == KERNEL_FAST && normal) {
-        exp_argument reduced = exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(0x1.8p23F));
-        if (SIGMOID_SHORT_PHASES) {
-            vf_store(scratch->e + at.slot, reduced.r);
-            vf_store(scratch->smaller + at.slot, reduced.magic);
-        } else {
-            vf_store(scratch->e + at.slot, exp_reduced(reduced));
-        }
-    } else {
-        vf_store(scratch->e + at.slot, exp_negative(tier, a));
-    }
-}
-
-FOCAL_BODY vf sigmoid_loop_exp(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
-                               const focal_span *span, size_t first, size_t run,
-                               sigmoid_scratch *scratch) {
-    vf soft = vf_set(0.0F);
-    size_t i = 0;
-    for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
-        sigmoid_step_exp(tier, kind, normal, span, (sigmoid_place){first + i, i, FOCAL_STEP},
-                         scratch, &soft);
-    if (i < run)
-        sigmoid_step_exp(tier, kind, normal, span, (sigmoid_place){first + i, i, run - i},
-                         scratch, &soft);
-    return soft;
-}
-
-/* Where registers are few, phase 1 ends with the reduced argument, and this is the rest. */
-FOCAL_BODY void sigmoid_loop_polynomial(size_t run, sigmoid_scratch *scratch) {
-    for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        exp_argument reduced = {vf_load(scratch->e + i), vf_load(scratch->smaller + i)};
-        vf_store(scratch->e + i, exp_reduced(reduced));
-    }
-}
-
-/* Phase 1 of a run depends on little, and so is shared. Returns whether all targets are 0 or 1. */
-FOCAL_SHARED bool sigmoid_run_exp(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
-                                  const focal_span *span, size_t first, size_t run,
-                                  sigmoid_scratch *scratch) {
-    vf soft;
-    if (tier == KERNEL_SLEEF)
-        soft = kind == KERNEL_BINARY
-                   ? sigmoid_loop_exp(KERNEL_SLEEF, KERNEL_BINARY, 0, span, first, run, scratch)
-                   : sigmoid_loop_exp(KERNEL_SLEEF, KERNEL_DENSE, 0, span, first, run, scratch);
-    else if (normal)
-        soft = kind == KERNEL_BINARY
-                   ? sigmoid_loop_exp(KERNEL_FAST, KERNEL_BINARY, 1, span, first, run, scratch)
-                   : sigmoid_loop_exp(KERNEL_FAST, KERNEL_DENSE, 1, span, first, run, scratch);
-    else
-        soft = kind == KERNEL_BINARY
-                   ? sigmoid_loop_exp(KERNEL_FAST, KERNEL_BINARY, 0, span, first, run, scratch)
-                   : sigmoid_loop_exp(KERNEL_FAST, KERNEL_DENSE, 0, span, first, run, scratch);
-    if (tier == KERNEL_FAST && normal && SIGMOID_SHORT_PHASES)
-        sigmoid_loop_polynomial(run, scratch);
-    return vm_all(vm_eq(soft, vf_set(0.0F)));
-}
-
-/* The phase of the quotient and of log1p, where registers are few, log1p is long (sleef), or its
- * result is needed twice (KERNEL_GX). */
-FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
-                                  sigmoid_scratch *scratch) {
-    for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        vf e = vf_load(scratch->e + i);
-        sigmoid_logistic logistic = tier == KERNEL_SLEEF ? logistic_of_exp(KERNEL_SLEEF, e)
-                                                         : logistic_of_exp(KERNEL_FAST, e);
-        vf_store(scratch->smaller + i, logistic.smaller);
-        vf_store(scratch->e + i, logistic.log1p_e);
-    }
-}
+#include "sigmoid_phases.body.h"
 
 /* q^gamma as exp(-gamma S), S = -log q = log1p(e) + max(z, 0). S and the product are carried in
  * two floats, and so is gamma. z is cut at 128, where log1p(e) and with it the loss are 0 already:
@@ -297,23 +175,22 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
     bool has_log = tier == KERNEL_SLEEF || gamma_class == KERNEL_GX || SIGMOID_SHORT_PHASES;
     bool normal = gamma_class != KERNEL_G0 && gamma_class != KERNEL_GX;
     sigmoid_arrays arrays = {span->logits, span->loss, span->gradient};
+    focal_kernel_target given = sigmoid_kind(kind, span);
     size_t count = span->rows * span->classes;
     sigmoid_scratch scratch;
     vsum sum = vsum_zero();
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
-        bool hard = sigmoid_run_exp(tier, kind, normal, span, first, run, &scratch);
+        bool hard = sigmoid_run_start(tier, given, normal, has_log, span, first, run, &scratch);
         if (!hard || constants.has_zero_alpha) {
             /* A copy: what has an address stays in memory. */
             vsum soft_sum = sum;
-            sigmoid_run_soft(tier, kind, direction, gamma_class, &constants, span, first, run,
+            sigmoid_run_soft(tier, given, direction, gamma_class, &constants, span, first, run,
                              &scratch, &soft_sum);
             sum = soft_sum;
             vsum_fold(&sum);
             continue;
         }
-        if (has_log)
-            sigmoid_run_log(tier, run, &scratch);
         if (gamma_class == KERNEL_GX)
             sigmoid_run_power(tier, &constants, run, &scratch);
         size_t i = 0;

@@ -26,15 +26,15 @@ FOCAL_BODY void accurate_step_exp(focal_kernel_target kind, const focal_span *sp
                                   sigmoid_place at, accurate_scratch *scratch, vf *soft) {
     vf sign = vf_set(-0.0F);
     vf x = sigmoid_load(span->logits, at);
-    vm one;
+    vf flip = sign;
     if (kind == KERNEL_BINARY) {
-        one = sigmoid_load_binary(span, at);
-    } else {
+        flip = vf_drop(sigmoid_load_binary(span->targets, at), sign);
+    } else if (kind == KERNEL_DENSE) {
         vf t = sigmoid_load(span->targets, at);
-        one = vm_eq(t, vf_set(1.0F));
+        vm one = vm_eq(t, vf_set(1.0F));
+        flip = vf_drop(one, sign);
         *soft = vf_or(*soft, vf_drop(one, t));
     }
-    vf flip = vf_drop(one, sign);
     vf_store(scratch->z + at.slot, vf_xor(x, flip));
     vf_store(scratch->side + at.slot, vf_or(vf_set(1.0F), flip));
     vf a = vf_or(x, sign);
@@ -57,9 +57,12 @@ FOCAL_BODY vf accurate_loop_exp(focal_kernel_target kind, const focal_span *span
 /* Returns whether all targets are 0 or 1. */
 FOCAL_SHARED bool accurate_run_exp(focal_kernel_target kind, const focal_span *span,
                                    size_t first, size_t run, accurate_scratch *scratch) {
-    vf soft = kind == KERNEL_BINARY
+    vf soft = kind == KERNEL_LABEL ? accurate_loop_exp(KERNEL_LABEL, span, first, run, scratch)
+              : kind == KERNEL_BINARY
                   ? accurate_loop_exp(KERNEL_BINARY, span, first, run, scratch)
                   : accurate_loop_exp(KERNEL_DENSE, span, first, run, scratch);
+    if (kind == KERNEL_LABEL)
+        sigmoid_mark_labels(span, first, run, scratch->z, scratch->side);
     return vm_all(vm_eq(soft, vf_set(0.0F)));
 }
 
@@ -166,16 +169,17 @@ FOCAL_BODY void sigmoid_accurate_block(focal_span *span, focal_kernel_tier tier,
     (void)unroll;
     accurate_constants constants = accurate_make_constants(span);
     sigmoid_arrays arrays = {span->logits, span->loss, span->gradient};
+    focal_kernel_target given = sigmoid_kind(kind, span);
     size_t count = span->rows * span->classes;
     accurate_scratch scratch;
     vsum sum = vsum_zero();
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
-        bool hard = accurate_run_exp(kind, span, first, run, &scratch);
+        bool hard = accurate_run_exp(given, span, first, run, &scratch);
         accurate_run_log(run, &scratch);
         if (!hard || constants.has_zero_alpha) {
             vsum soft_sum = sum;
-            accurate_run_soft(kind, direction, gamma_class, &constants, span, first, run,
+            accurate_run_soft(given, direction, gamma_class, &constants, span, first, run,
                               &scratch, &soft_sum);
             sum = soft_sum;
         } else {

@@ -60,8 +60,7 @@ FOCAL_BODY void accurate_step_soft(focal_kernel_target kind, focal_kernel_direct
                                    vsum *sum) {
     vf x = sigmoid_load(span->logits, at);
     vf one = vf_set(1.0F), zero = vf_set(0.0F);
-    vf t = kind == KERNEL_BINARY ? vf_select(sigmoid_load_binary(span, at), one, zero)
-                                 : sigmoid_load(span->targets, at);
+    vf t = sigmoid_load_target(kind, span, at, vf_load(scratch->side + at.slot));
     sigmoid_result hard =
         accurate_step_hard(direction, gamma_class, constants, scratch, at.slot);
     accurate_result low =

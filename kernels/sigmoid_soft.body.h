@@ -68,14 +68,24 @@ FOCAL_BODY sigmoid_result sigmoid_soft(focal_kernel_direction direction,
     return result;
 }
 
+/* The targets as numbers. `side` has its sign bit set where t = 0. */
+FOCAL_BODY vf sigmoid_load_target(focal_kernel_target kind, const focal_span *span,
+                                  sigmoid_place at, vf side) {
+    vf one = vf_set(1.0F), zero = vf_set(0.0F);
+    if (kind == KERNEL_LABEL)
+        return vf_select_sign(side, zero, one);
+    if (kind == KERNEL_BINARY)
+        return vf_select(sigmoid_load_binary(span->targets, at), one, zero);
+    return sigmoid_load(span->targets, at);
+}
+
 FOCAL_BODY void sigmoid_soft_end(focal_kernel_target kind, focal_kernel_direction direction,
                                  focal_gamma_class gamma_class,
                                  const sigmoid_constants *constants, const focal_span *span,
                                  sigmoid_place at, const sigmoid_scratch *scratch, vsum *sum) {
     vf x = sigmoid_load(span->logits, at);
     vf one = vf_set(1.0F), zero = vf_set(0.0F);
-    vf t = kind == KERNEL_BINARY ? vf_select(sigmoid_load_binary(span, at), one, zero)
-                                 : sigmoid_load(span->targets, at);
+    vf t = sigmoid_load_target(kind, span, at, vf_xor(x, vf_load(scratch->z + at.slot)));
     vm is_one = vm_eq(t, one), is_zero = vm_eq(t, zero);
     sigmoid_result result =
         sigmoid_hard(true, direction, gamma_class, constants, scratch, at.slot, x);
@@ -98,15 +108,14 @@ FOCAL_BODY void sigmoid_soft_end(focal_kernel_target kind, focal_kernel_directio
     sigmoid_store(direction, arrays, at, result, sum);
 }
 
-/* Phase 1 is done again: sigmoid_hard may do without what is below exp(-87), soft targets not. */
+/* exp is done again: sigmoid_hard may do without what is below exp(-87), soft targets not. */
 FOCAL_SHARED void sigmoid_run_soft(focal_kernel_tier tier, focal_kernel_target kind,
                                    focal_kernel_direction direction,
                                    focal_gamma_class gamma_class,
                                    const sigmoid_constants *constants, const focal_span *span,
                                    size_t first, size_t run, sigmoid_scratch *scratch,
                                    vsum *sum) {
-    sigmoid_run_exp(tier, kind, false, span, first, run, scratch);
-    sigmoid_run_log(tier, run, scratch);
+    sigmoid_run_start(tier, kind, false, true, span, first, run, scratch);
     if (gamma_class == KERNEL_GX)
         sigmoid_run_power(tier, constants, run, scratch);
     for (size_t i = 0; i < run; i += FOCAL_STEP)

@@ -268,6 +268,32 @@ static void make_sigmoid_nans(maker *m) {
         }
 }
 
+/* 0/1 targets that are also given as labels, or -1 for a row without a positive class. */
+static void make_sigmoid_labels(maker *m) {
+    static const size_t shapes[][2] = {{1, 1},   {40, 1}, {5, 3},    {24, 80}, {3, 511},
+                                       {2, 513}, {0, 7},  {33, 100}, {1, 4096}};
+    if (m->kernel->target != KERNEL_BINARY)
+        return;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (size_t a = 0; a < ALPHAS; a++) {
+            size_t rows = shapes[i][0], classes = shapes[i][1];
+            if (m->quick && (rows * classes > 2000 || (i + a) % 2 != 0))
+                continue;
+            fill(m, rows, classes);
+            memset(m->binary, 0, rows * classes);
+            for (size_t r = 0; r < rows; r++) {
+                m->labels[r] = (int32_t)random_below(&m->random, (uint32_t)classes + 1) - 1;
+                if (m->labels[r] >= 0)
+                    m->binary[r * classes + (size_t)m->labels[r]] = 1;
+            }
+            set_all(m, m->made);
+            set_alpha(m, a);
+            m->one.labels = m->labels;
+            emit(m, "labels");
+            m->one.labels = NULL;
+        }
+}
+
 static void make_bits(maker *m) {
     for (size_t k = 0; k < (m->quick ? 2 : 8); k++) {
         if (m->kernel->op == KERNEL_SIGMOID)
@@ -387,6 +413,7 @@ void cases_each(const focal_kernel *kernel, uint64_t seed, bool quick, case_visi
         make_sigmoid_rows(m);
         make_sigmoid_specials(m);
         make_sigmoid_nans(m);
+        make_sigmoid_labels(m);
     } else {
         make_softmax_shapes(m);
         make_softmax_labels(m);

@@ -24,7 +24,7 @@ typedef struct kernel_case {
     const float *logits;
     const float *dense;
     const uint8_t *binary;
-    const int32_t *labels;
+    const int32_t *labels; /* beside `binary`: what it says as labels, or NULL */
 } kernel_case;
 
 typedef void case_visitor(const kernel_case *one, void *context);

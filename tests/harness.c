@@ -86,7 +86,10 @@ static void lay_out(harness_runner *r) {
     for (size_t row = 0; row < one->rows; row++)
         memcpy(logits + row * stride, one->logits + row * one->classes,
                one->classes * sizeof(float));
-    bool dense = kernel->target == KERNEL_DENSE, label = kernel->target == KERNEL_LABEL;
+    /* Labels in the place of 0/1 targets: the same bits, but in the middle, where results are taken. */
+    bool by_label = kernel->target == KERNEL_BINARY && one->labels && r->place != GUARD_MIDDLE;
+    bool dense = kernel->target == KERNEL_DENSE;
+    bool label = kernel->target == KERNEL_LABEL || by_label;
     size_t width = dense ? sizeof(float) : 1;
     void *targets = put(r, TARGETS, label ? 0 : elements, width);
     int32_t *labels = put(r, LABELS, label ? one->rows : 0, sizeof(int32_t));

@@ -56,7 +56,7 @@ static nan_rule rule_of(const harness_runner *r, const result *a, size_t row, si
 static void describe_inputs(const harness_runner *r, const result *a, size_t row, size_t i,
                             char text[96]) {
     const kernel_case *one = r->one;
-    if (one->labels)
+    if (r->kernel->target == KERNEL_LABEL)
         snprintf(text, 96, " for label %d, x = %a", (int)one->labels[row],
                  (double)one->logits[row * one->classes + i]);
     else if (a->elementwise)

@@ -1,0 +1,241 @@
+/* All of the sigmoid kernels but their last phase: from logits and targets to z, exp(-|x|), e / (1 + e)
+ * and log1p(e), see sigmoid.body.h.
+ *
+ * The whole chain (exp, division, log1p, products) is longer than out-of-order hardware can overlap,
+ * and a loop runs no faster than its longest chain times the registers it writes allow
+ * (docs/decisions/0002-sigmoid-in-phases.md). So there are several loops over a run, cut where a step
+ * of 16 takes more than one register shorter than where it does not. Bits do not depend on it. */
+
+enum { SIGMOID_SHORT_PHASES = VEC_STEPS < 16 };
+
+/* Where a step is, and how many of its elements exist. */
+typedef struct {
+    size_t element; /* in the span */
+    size_t slot;    /* in the run's scratch */
+    size_t count;   /* FOCAL_STEP, or fewer at the end */
+} sigmoid_place;
+
+/* The step at `slot` of a run of `run` elements that begins at element `first`. */
+FOCAL_BODY sigmoid_place sigmoid_place_at(size_t first, size_t slot, size_t run) {
+    size_t left = run - slot;
+    return (sigmoid_place){first + slot, slot, left < FOCAL_STEP ? left : FOCAL_STEP};
+}
+
+/* What the phases hand on, per element of a run. */
+typedef struct {
+    _Alignas(
+        64) float e[SUM_RUN]; /* exp(-|x|), before it the reduced argument, then log1p(e) */
+    float smaller[SUM_RUN];   /* e / (1 + e), before it what scales the exponential */
+    float z[SUM_RUN];
+    float power[SUM_RUN]; /* q^gamma, KERNEL_GX: first the exponent's two parts */
+    float power_low[SUM_RUN];
+} sigmoid_scratch;
+
+FOCAL_BODY vf sigmoid_load(const float *from, sigmoid_place at) {
+    return at.count == FOCAL_STEP ? vf_load(from + at.element)
+                                  : vf_load_n(from + at.element, at.count);
+}
+
+/* ---- Targets ---- */
+
+FOCAL_BODY vm sigmoid_load_binary(const void *targets, sigmoid_place at) {
+    const uint8_t *from = (const uint8_t *)targets + at.element;
+    return at.count == FOCAL_STEP ? vm_load_u8(from) : vm_load_u8_n(from, at.count);
+}
+
+/* Labels instead of a byte per logit: nearly all targets are 0, and few elements are looked at. */
+FOCAL_BODY focal_kernel_target sigmoid_kind(focal_kernel_target kind, const focal_span *span) {
+    return kind == KERNEL_BINARY && !span->targets ? KERNEL_LABEL : kind;
+}
+
+/* The sign bit where t is not 1. Collects in *soft the bits of targets that are neither 0 nor 1. */
+FOCAL_BODY vf sigmoid_flip(focal_kernel_target kind, const void *targets, sigmoid_place at,
+                           vf *soft) {
+    vf sign = vf_set(-0.0F);
+    if (kind == KERNEL_LABEL)
+        return sign;
+    if (kind == KERNEL_BINARY)
+        return vf_drop(sigmoid_load_binary(targets, at), sign);
+    vf t = sigmoid_load(targets, at);
+    vm one = vm_eq(t, vf_set(1.0F));
+    *soft = vf_or(*soft, vf_drop(one, t));
+    return vf_drop(one, sign);
+}
+
+/* z, and `side` if not NULL, of the targets 1. A row may begin before the run or end behind it. */
+FOCAL_BODY void sigmoid_mark_labels(const focal_span *span, size_t first, size_t run, float *z,
+                                    float *side) {
+    size_t row = first / span->classes;
+    for (size_t start = row * span->classes; start < first + run; start += span->classes) {
+        size_t at = start + (size_t)span->labels[row] - first;
+        if (span->labels[row] >= 0 && at < run) {
+            z[at] = span->logits[first + at];
+            if (side)
+                side[at] = 1.0F;
+        }
+        row++;
+    }
+}
+
+/* ---- Steps ---- */
+
+/* The argument of exp(-|x|). `normal` serves where results below exp(-87) vanish; it loses NaN, which
+ * z keeps. */
+FOCAL_BODY exp_argument sigmoid_reduce(bool normal, vf x) {
+    vf a = vf_or(x, vf_set(-0.0F));
+    return normal ? exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(0x1.8p23F))
+                  : exp_reduce_scaled(a);
+}
+
+FOCAL_BODY vf sigmoid_exp(bool normal, exp_argument reduced) {
+    return normal ? exp_reduced(reduced) : exp_unscaled(exp_scaled_reduced(reduced));
+}
+
+FOCAL_BODY void sigmoid_step_log(focal_kernel_tier tier, size_t slot,
+                                 sigmoid_scratch *scratch) {
+    sigmoid_logistic logistic = logistic_of_exp(tier, vf_load(scratch->e + slot));
+    vf_store(scratch->smaller + slot, logistic.smaller);
+    vf_store(scratch->e + slot, logistic.log1p_e);
+}
+
+/* What a loop over a run does. The targets come in where there is time for them: the division of
+ * log1p, and on wide registers the chain of exp, leave units idle. */
+typedef enum {
+    SIGMOID_TARGETS,     /* z */
+    SIGMOID_TARGETS_EXP, /* z and e */
+    SIGMOID_REDUCE,      /* the reduced argument */
+    SIGMOID_TARGETS_LOG, /* z, and from e the quotient and log1p */
+} sigmoid_work;
+
+FOCAL_BODY void sigmoid_step(sigmoid_work work, focal_kernel_target kind, bool normal,
+                             const float *logits, const void *targets, sigmoid_place at,
+                             sigmoid_scratch *scratch, vf *soft) {
+    vf x = sigmoid_load(logits, at);
+    if (work != SIGMOID_REDUCE)
+        vf_store(scratch->z + at.slot, vf_xor(x, sigmoid_flip(kind, targets, at, soft)));
+    if (work == SIGMOID_TARGETS_EXP)
+        vf_store(scratch->e + at.slot, sigmoid_exp(normal, sigmoid_reduce(normal, x)));
+    if (work == SIGMOID_TARGETS_LOG)
+        sigmoid_step_log(KERNEL_FAST, at.slot, scratch);
+    if (work == SIGMOID_REDUCE) {
+        exp_argument reduced = sigmoid_reduce(normal, x);
+        vf_store(scratch->e + at.slot, reduced.r);
+        vf_store(scratch->smaller + at.slot, reduced.magic);
+    }
+}
+
+/* ---- Loops ---- */
+
+/* Returns whether all targets seen are 0 or 1. */
+FOCAL_BODY bool sigmoid_loop(sigmoid_work work, focal_kernel_target kind, bool normal,
+                             const focal_span *span, size_t first, size_t run,
+                             sigmoid_scratch *scratch) {
+    const float *logits = span->logits;
+    const void *targets = span->targets;
+    vf soft = vf_set(0.0F);
+    size_t i = 0;
+#pragma GCC unroll 2
+    for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
+        sigmoid_step(work, kind, normal, logits, targets,
+                     (sigmoid_place){first + i, i, FOCAL_STEP}, scratch, &soft);
+    if (i < run)
+        sigmoid_step(work, kind, normal, logits, targets,
+                     (sigmoid_place){first + i, i, run - i}, scratch, &soft);
+    return vm_all(vm_eq(soft, vf_set(0.0F)));
+}
+
+FOCAL_BODY bool sigmoid_loop_of(sigmoid_work work, focal_kernel_target kind, bool normal,
+                                const focal_span *span, size_t first, size_t run,
+                                sigmoid_scratch *scratch) {
+    if (kind == KERNEL_DENSE)
+        return sigmoid_loop(work, KERNEL_DENSE, normal, span, first, run, scratch);
+    if (kind == KERNEL_BINARY)
+        return sigmoid_loop(work, KERNEL_BINARY, normal, span, first, run, scratch);
+    sigmoid_loop(work, KERNEL_LABEL, normal, span, first, run, scratch);
+    sigmoid_mark_labels(span, first, run, scratch->z, NULL);
+    return true;
+}
+
+FOCAL_BODY void sigmoid_loop_polynomial(bool normal, size_t run, sigmoid_scratch *scratch) {
+#pragma GCC unroll 2
+    for (size_t i = 0; i < run; i += FOCAL_STEP) {
+        exp_argument reduced = {vf_load(scratch->e + i), vf_load(scratch->smaller + i)};
+        vf_store(scratch->e + i, sigmoid_exp(normal, reduced));
+    }
+}
+
+/* Few kernels differ in these loops, so there is one copy of each, in functions small enough that
+ * compilers keep a loop's constants in registers. */
+
+FOCAL_SHARED bool sigmoid_run_targets(focal_kernel_target kind, const focal_span *span,
+                                      size_t first, size_t run, sigmoid_scratch *scratch) {
+    return sigmoid_loop_of(SIGMOID_TARGETS, kind, false, span, first, run, scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_exp_sleef(size_t run, sigmoid_scratch *scratch) {
+    for (size_t i = 0; i < run; i += FOCAL_STEP) {
+        vf z = vf_load(scratch->z + i);
+        vf_store(scratch->e + i, vf_sleef_exp(vf_or(z, vf_set(-0.0F))));
+    }
+}
+
+FOCAL_SHARED bool sigmoid_run_exp(focal_kernel_target kind, const focal_span *span,
+                                  size_t first, size_t run, sigmoid_scratch *scratch) {
+    return sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, false, span, first, run, scratch);
+}
+
+FOCAL_SHARED bool sigmoid_run_exp_normal(focal_kernel_target kind, const focal_span *span,
+                                         size_t first, size_t run, sigmoid_scratch *scratch) {
+    return sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, true, span, first, run, scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_reduce(bool normal, const focal_span *span, size_t first,
+                                     size_t run, sigmoid_scratch *scratch) {
+    if (normal)
+        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, true, span, first, run, scratch);
+    else
+        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, false, span, first, run, scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_polynomial(bool normal, size_t run, sigmoid_scratch *scratch) {
+    if (normal)
+        sigmoid_loop_polynomial(true, run, scratch);
+    else
+        sigmoid_loop_polynomial(false, run, scratch);
+}
+
+FOCAL_SHARED bool sigmoid_run_targets_log(focal_kernel_target kind, const focal_span *span,
+                                          size_t first, size_t run, sigmoid_scratch *scratch) {
+    return sigmoid_loop_of(SIGMOID_TARGETS_LOG, kind, false, span, first, run, scratch);
+}
+
+FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
+                                  sigmoid_scratch *scratch) {
+    for (size_t i = 0; i < run; i += FOCAL_STEP)
+        if (tier == KERNEL_SLEEF)
+            sigmoid_step_log(KERNEL_SLEEF, i, scratch);
+        else
+            sigmoid_step_log(KERNEL_FAST, i, scratch);
+}
+
+/* z and e, with `has_log` what logistic_of_exp makes of e. Returns whether all targets are 0 or 1. */
+FOCAL_BODY bool sigmoid_run_start(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
+                                  bool has_log, const focal_span *span, size_t first,
+                                  size_t run, sigmoid_scratch *scratch) {
+    if (tier == KERNEL_SLEEF) {
+        bool hard = sigmoid_run_targets(kind, span, first, run, scratch);
+        sigmoid_run_exp_sleef(run, scratch);
+        sigmoid_run_log(KERNEL_SLEEF, run, scratch);
+        return hard;
+    }
+    if (SIGMOID_SHORT_PHASES) {
+        sigmoid_run_reduce(normal, span, first, run, scratch);
+        sigmoid_run_polynomial(normal, run, scratch);
+        return sigmoid_run_targets_log(kind, span, first, run, scratch);
+    }
+    bool hard = normal ? sigmoid_run_exp_normal(kind, span, first, run, scratch)
+                       : sigmoid_run_exp(kind, span, first, run, scratch);
+    if (has_log)
+        sigmoid_run_log(KERNEL_FAST, run, scratch);
+    return hard;
+}
