@@ -115,26 +115,26 @@ static focal_span start_span(const focal_call *call, const focal_tile *tile) {
     return span;
 }
 
-static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *tile,
-                                      block_scratch *scratch) {
+static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                        focal_block_result *result) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     const focal_buffers *buffers = &call->buffers;
-    focal_block_result result = {0.0, 0.0, 0, (int64_t)(tile->rows - tile->kept)};
+    *result = (focal_block_result){0.0, 0.0, 0, (int64_t)(tile->rows - tile->kept)};
     if (tile->kept == 0) {
         zero_results(call, tile);
-        return result;
+        return;
     }
     focal_span span = start_span(call, tile);
     span.logits = take(tile, &plan->logits, buffers->logits, problem->dtype, scratch->raw,
                        scratch->logits);
     if (focal_target_is_label(problem->target_kind)) {
-        result.positives = take_labels(call, tile, scratch->labels);
+        result->positives = take_labels(call, tile, scratch->labels);
         span.labels = scratch->labels;
     } else if (problem->target_kind == FOCAL_TARGET_BINARY_U8) {
         span.targets = focal_gather(tile, &plan->targets, buffers->targets, sizeof(uint8_t),
                                     scratch->binary);
-        result.positives = count_ones(span.targets, tile->kept * tile->width);
+        result->positives = count_ones(span.targets, tile->kept * tile->width);
     } else {
         span.targets = take(tile, &plan->targets, buffers->targets, problem->targets_dtype,
                             scratch->raw, scratch->targets);
@@ -166,8 +166,7 @@ static focal_block_result run_sigmoid(const focal_call *call, const focal_tile *
     if (gradient_wanted && !gradient)
         give(tile, &plan->gradient, scratch->logits, buffers->gradient, problem->gradient_dtype,
              scratch->raw);
-    result.loss = span.sum;
-    return result;
+    result->loss = span.sum;
 }
 
 /* Whether softmax rows lie as the kernel takes them, at any distance from each other. */
@@ -199,16 +198,16 @@ static void unstage_gradient(const focal_call *call, const focal_tile *tile, uin
     }
 }
 
-static focal_block_result run_softmax(const focal_call *call, const focal_tile *tile,
-                                      block_scratch *scratch) {
+static void run_softmax(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                        focal_block_result *result) {
     const focal_plan *plan = call->plan;
     const focal_problem *problem = &plan->problem;
     const focal_buffers *buffers = &call->buffers;
-    focal_block_result result = {0.0, 0.0, (int64_t)tile->kept,
-                                 (int64_t)(tile->rows - tile->kept)};
+    *result =
+        (focal_block_result){0.0, 0.0, (int64_t)tile->kept, (int64_t)(tile->rows - tile->kept)};
     if (tile->kept == 0) {
         zero_results(call, tile);
-        return result;
+        return;
     }
     focal_span span = start_span(call, tile);
     float *staged = tile->width > FOCAL_BLOCK ? scratch->row : scratch->logits;
@@ -244,8 +243,7 @@ static focal_block_result run_softmax(const focal_call *call, const focal_tile *
     if (rows_wanted && !row_loss)
         give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
              scratch->raw);
-    result.loss = span.sum;
-    return result;
+    result->loss = span.sum;
 }
 
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
@@ -258,8 +256,10 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
         focal_tile tile = focal_block_tile(plan, block);
         if (ignore)
             focal_tile_skip(call, &tile, scratch.skip);
-        results[block] = plan->problem.op == FOCAL_SOFTMAX ? run_softmax(call, &tile, &scratch)
-                                                           : run_sigmoid(call, &tile, &scratch);
+        if (plan->problem.op == FOCAL_SOFTMAX)
+            run_softmax(call, &tile, &scratch, &results[block]);
+        else
+            run_sigmoid(call, &tile, &scratch, &results[block]);
         if (tile.column > 0)
             results[block].ignored = 0;
     }

@@ -256,11 +256,9 @@ static void set_factor(focal_call *call, double normalizer) {
     call->factor = upstream / normalizer;
 }
 
-static focal_totals add_levels(const execution *run) {
-    focal_totals sum = {0.0, 0.0, 0, 0, 0, 0};
+static void add_levels(const execution *run, focal_totals *sum) {
     for (size_t i = 0; i < run->count; i++)
-        focal_totals_add(&sum, &run->levels[i].call);
-    return sum;
+        focal_totals_add(sum, &run->levels[i].call);
 }
 
 static void compute(execution *run, const focal_parallel *loop, focal_sums *sums) {
@@ -269,7 +267,7 @@ static void compute(execution *run, const focal_parallel *loop, focal_sums *sums
     bool counting = focal_counts_first(&first->plan->problem);
     if (counting && run->tasks > 0) {
         loop->run(loop->context, run->tasks, count_task, run);
-        counted = add_levels(run);
+        add_levels(run, &counted);
     } else {
         for (size_t i = 0; i < run->count; i++) {
             const focal_plan *plan = run->levels[i].call.plan;
@@ -287,7 +285,8 @@ static void compute(execution *run, const focal_parallel *loop, focal_sums *sums
         loop->run(loop->context, run->tasks, compute_task, run);
     for (size_t i = 0; i < run->count; i++)
         focal_row_losses_add(&run->levels[i].call);
-    focal_totals sum = add_levels(run);
+    focal_totals sum = {0.0, 0.0, 0, 0, 0, 0};
+    add_levels(run, &sum);
     if (counting)
         sum.positives = counted.positives;
     focal_sums_give(sums, &sum, normalizer, loss);

@@ -81,14 +81,14 @@ double focal_divisor(const focal_call *call, const focal_totals *sum) {
 void focal_sums_give(focal_sums *sums, const focal_totals *sum, double normalizer, bool loss) {
     if (!sums)
         return;
-    const focal_sums full = {
-        .struct_size = sums->struct_size,
-        .loss = loss ? sum->loss / normalizer : 0.0,
-        .rows = sum->rows,
-        .positives = sum->positives,
-        .ignored = sum->ignored,
-        .weight = sum->weight,
-        .normalizer = normalizer,
-    };
-    memcpy(sums, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
+    focal_sums full, *to = sums->struct_size == sizeof full ? sums : &full;
+    to->struct_size = sums->struct_size;
+    to->loss = loss ? sum->loss / normalizer : 0.0;
+    to->rows = sum->rows;
+    to->positives = sum->positives;
+    to->ignored = sum->ignored;
+    to->weight = sum->weight;
+    to->normalizer = normalizer;
+    if (to == &full)
+        memcpy(sums, &full, full.struct_size < sizeof full ? full.struct_size : sizeof full);
 }
