@@ -193,13 +193,15 @@ class Recipe:
     Found by shapes, dtypes and settings: at DETR's sizes finding it out takes longer than the arithmetic.
     """
 
-    __slots__ = ("both", "dtype", "gradient", "loss", "losses", "nothing", "op", "settings")
+    __slots__ = ("both", "dtype", "gradient", "loss", "losses", "nothing", "op", "scalar", "settings")
 
     def __init__(self, op: str, inputs: Inputs, settings: Settings) -> None:
         self.op, self.settings = op, settings
         self.dtype = inputs.logits.dtype
         self.losses = loss_shape(op, inputs, settings) if settings.reduction == "none" else None
         self.nothing = settings.reduction == "mean" and inputs.logits.numel() == 0
+        stored = self.dtype in (torch.float32, torch.float64) and not self.nothing
+        self.scalar = torch.empty((), dtype=self.dtype) if stored else None  # the pattern of the loss
         output = "sum" if self.losses is None else "loss" if op == "sigmoid" else "row_loss"
         self.loss, self.gradient, self.both = (
             _prepared(op, outputs, inputs, settings)[0].execute_addresses
@@ -210,7 +212,11 @@ class Recipe:
         addresses = {"logits": logits.data_ptr(), "targets": targets.data_ptr()}
         threads = torch.get_num_threads()
         if self.losses is None:
-            return self._scalar(self.loss(threads=threads, **addresses)[0])
+            if self.scalar is None:
+                return self._scalar(self.loss(threads=threads, **addresses)[0])
+            loss = torch.empty_like(self.scalar)
+            self.loss(threads=threads, **addresses, sum=loss.data_ptr())
+            return loss
         losses = torch.empty(self.losses, dtype=self.dtype)
         name = "loss" if self.op == "sigmoid" else "row_loss"
         self.loss(threads=threads, **addresses, **{name: losses.data_ptr()})
@@ -219,13 +225,16 @@ class Recipe:
     def forward_and_gradient(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Of a reduced loss, in one pass."""
         gradient = torch.empty_like(logits)
+        # Made before the kernel runs, which leaves no code of PyTorch in the caches.
+        loss = None if self.scalar is None else torch.empty_like(self.scalar)
         sums = self.both(
             logits=logits.data_ptr(),
             targets=targets.data_ptr(),
             gradient=gradient.data_ptr(),
             threads=torch.get_num_threads(),
+            sum=0 if loss is None else loss.data_ptr(),
         )
-        return self._scalar(sums[0]), gradient
+        return self._scalar(sums[0]) if loss is None else loss, gradient
 
     def _scalar(self, total: float) -> Tensor:
         return torch.scalar_tensor(math.nan if self.nothing else total, dtype=self.dtype)
