@@ -2,8 +2,8 @@
 
 Every thread count and workload has a child process, pinned to as many CPUs. In it every implementation
 computes once per round, in an order that changes, after warming up; the figures are medians over the rounds,
-ratios those of the same rounds. Memory is the growth of the process's peak during one call, the least of
-three. Accuracy is against mpmath.
+ratios those of the same rounds. Memory is the growth of the process's peak during one call, the
+median of five; page faults are of the measured calls. Accuracy is against mpmath.
 
     bench/peers.py --json peers.json
 
@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shlex
 import statistics
 import subprocess
@@ -336,15 +337,17 @@ def time_all(
         call()
         repeats[name] = max(1, min(1000, int(2e-3 / (time.perf_counter() - started))))
     times: dict[str, list[float]] = {name: [] for name in calls}
+    faults: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
     order, shuffle = list(calls.items()), random.Random(7).shuffle
     while time.perf_counter() < end or len(times["focal.torch"]) < rounds:
         shuffle(order)  # nobody always comes after the same one, who leaves caches and garbage
         for name, call in order:
-            started = time.perf_counter()
+            before, started = page_faults(), time.perf_counter()
             for _ in range(repeats[name]):
                 call()
             times[name].append((time.perf_counter() - started) / repeats[name])
+            faults[name].append((page_faults() - before) / repeats[name])
     lines = []
     for name, values in times.items():
         median = statistics.median(values)
@@ -360,10 +363,16 @@ def time_all(
                 "min": 1e6 * min(values),
                 "ratio": statistics.median(ratios),
                 "rounds": len(values),
-                "peak_bytes": min(peak_memory(calls[name]) for _ in range(3)),
+                "faults": statistics.median(faults[name]),
+                "peak_bytes": int(statistics.median(peak_memory(calls[name]) for _ in range(5))),
             }
         )
     return lines
+
+
+def page_faults() -> int:
+    """Of this process so far, without the disk: mostly memory that was given back and comes anew."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def peak_memory(call: Callable[[], Any]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import focal
 import pytest
 import torch
@@ -176,6 +179,63 @@ def test_calls_seen_before_are_the_same_calls(
     soft = targets.clone().requires_grad_()
     slopes = [torch.autograd.grad(sigmoid_focal_loss(logits, soft, gamma=1.75).sum(), soft)[0] for _ in "ab"]
     assert torch.equal(*slopes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_reduced_losses_are_kept_apart(reduction: str, dtype: torch.dtype) -> None:
+    """The short way stores the sum by itself: rounded as the operator's, in memory of each call's own."""
+    generator = torch.Generator().manual_seed(5)
+    targets = torch.zeros(30, 8, dtype=dtype)
+    found, expected = [], []
+    for wants_gradient in (False, True, True, False):
+        logits = torch.randn(30, 8, generator=generator).to(dtype).requires_grad_(wants_gradient)
+        found.append(sigmoid_focal_loss(logits, targets, reduction=reduction))
+        settings = (None, None, 0.25, 2.0, reduction, -1, None, None, 0.0)
+        expected.append(torch.ops.focal.sigmoid_focal_loss(logits, targets, *settings))
+    assert all(loss.dtype == dtype and loss.shape == () for loss in found)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    with torch.inference_mode():
+        assert torch.equal(sigmoid_focal_loss(logits, targets, reduction=reduction), found[-1])
+
+
+def test_tensor_of_an_ended_transform() -> None:
+    """What torch.func.grad leaves behind computes as the tensor that it wraps."""
+    left = []
+    x = torch.linspace(-2, 2, 12).reshape(3, 4)
+    torch.func.grad(lambda y: left.append(y) or (y * y).sum())(x)
+    targets, weight = torch.ones(3, 4), torch.ones(3)
+    for keywords in ({}, {"weight": weight}):
+        expected = sigmoid_focal_loss(x, targets, reduction="sum", **keywords)
+        for _ in range(2):
+            assert torch.equal(sigmoid_focal_loss(left[0], targets, reduction="sum", **keywords), expected)
+
+
+MEMORY = """
+import ctypes, torch, focal.torch
+from pathlib import Path
+
+def status(key):
+    return 1024 * int(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0])
+
+torch.set_num_threads(1)
+logits, targets = torch.randn(50000, 80, requires_grad=True), torch.zeros(50000, 80)
+extra = []
+for _ in range(5):
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status("VmRSS")
+    focal.torch.sigmoid_focal_loss(logits, targets, reduction="sum").backward()
+    extra.append(status("VmHWM") - before)
+    logits.grad = None
+print(min(extra) - 4 * logits.numel())
+"""
+
+
+def test_memory_is_the_gradients() -> None:
+    """Forward and backward want nothing as large as another tensor: blocks, the graph, a few pages."""
+    ran = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True)
+    assert abs(int(ran.stdout)) < 400_000  # of 16 MB; the kernel counts pages in batches
 
 
 def test_hessian_by_transforms(logits: Tensor, targets: Tensor) -> None:

@@ -50,7 +50,10 @@ def test_ratio_to_cross_entropy(patched: object, alpha: float, gamma: float, see
     inputs, targets = pairs(seed)
     loss = patched.sigmoid_focal_loss(inputs, targets, gamma=gamma, alpha=alpha, reduction="none")
     cross_entropy = functional.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
-    # Equal without gamma and alpha, and torch's own cross-entropy is off by more than an ulp.
+    # torchvision compares with this cross-entropy, which is up to 300 ulp too low here: equal without gamma
+    # and alpha, a loss that is right by 1.4 ulp is above it. In float64 it is a judge.
+    exact = functional.binary_cross_entropy_with_logits(inputs.double(), targets.double(), reduction="none")
+    assert torch.all(loss <= exact * (1 + 2 * torch.finfo(torch.float32).eps))
     assert torch.all(loss <= cross_entropy + 1e-6)
     p = torch.sigmoid(inputs)
     ratio = (1 - p * targets - (1 - p) * (1 - targets)) ** gamma

@@ -172,31 +172,57 @@ static PyObject *tasks(PyObject *object, void *unused) {
     return PyLong_FromSize_t(focal_plan_tasks(((plan_object *)object)->plan));
 }
 
-static PyObject *run_plan(const plan_object *self, const focal_buffers *buffers, int threads) {
+/* Sums of half precision are left to the caller, who has a rounding for them. */
+static int take_sum_address(const plan_object *self, PyObject *value, void **address) {
+    *address = PyLong_AsVoidPtr(value);
+    if (!*address)
+        return PyErr_Occurred() ? -1 : 0;
+    if (self->problem.dtype == FOCAL_F16 || self->problem.dtype == FOCAL_BF16) {
+        PyErr_SetString(PyExc_ValueError, "sum: only plans of f32 and f64 store it");
+        return -1;
+    }
+    return 0;
+}
+
+static void store_sum(focal_dtype dtype, double loss, void *address) {
+    if (dtype == FOCAL_F64)
+        *(double *)address = loss;
+    else
+        *(float *)address = (float)loss;
+}
+
+static PyObject *run_plan(const plan_object *self, const focal_buffers *buffers, int threads,
+                          void *sum) {
     focal_sums sums = FOCAL_SUMS_INIT;
     focal_error error = FOCAL_ERROR_INIT;
     focal_parallel parallel = pool_parallel(threads);
     focal_status status;
     Py_BEGIN_ALLOW_THREADS status =
         focal_plan_execute(self->plan, buffers, threads > 1 ? &parallel : NULL, &sums, &error);
-    Py_END_ALLOW_THREADS return status == FOCAL_OK ? sums_object(&sums) : raise_error(&error);
+    Py_END_ALLOW_THREADS if (status == FOCAL_OK && sum)
+        store_sum(self->problem.dtype, sums.loss, sum);
+    return status == FOCAL_OK ? sums_object(&sums) : raise_error(&error);
 }
 
 static PyObject *execute_with(const plan_object *self, held_buffers *held, bool addresses,
                               PyObject *const *values, PyObject *names) {
     int threads = default_threads();
+    void *sum = NULL;
     Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
         if (PyUnicode_CompareWithASCIIString(name, "threads") == 0) {
             if (values[i] != Py_None && (threads = threads_of(values[i])) < 0)
                 return NULL;
+        } else if (addresses && PyUnicode_CompareWithASCIIString(name, "sum") == 0) {
+            if (take_sum_address(self, values[i], &sum) < 0)
+                return NULL;
         } else if (addresses ? buffers_take_address(held, name, values[i]) < 0
                              : buffers_take(held, &self->problem, name, values[i]) < 0) {
             return NULL;
         }
     }
-    return run_plan(self, &held->buffers, threads);
+    return run_plan(self, &held->buffers, threads, sum);
 }
 
 static PyObject *start(PyObject *object, bool addresses, PyObject *const *values,
@@ -245,9 +271,10 @@ PyDoc_STRVAR(
     "Raises TypeError, ValueError or FocalError before anything is written.");
 
 PyDoc_STRVAR(execute_addresses_doc,
-             "execute_addresses($self, /, *, threads=None, **addresses)\n--\n\n"
+             "execute_addresses($self, /, *, threads=None, sum=0, **addresses)\n--\n\n"
              "execute() with the address of each first element as an int. Nothing is checked:\n"
-             "whoever calls this answers for the memory being there and being of this layout.");
+             "whoever calls this answers for the memory being there and being of this layout.\n"
+             "`sum`, of plans of f32 and f64: where Sums.loss is stored too, in the dtype.");
 
 static PyMethodDef plan_methods[] = {
     {"execute", (PyCFunction)(void (*)(void))execute, METH_FASTCALL | METH_KEYWORDS,
