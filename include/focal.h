@@ -393,7 +393,8 @@ typedef struct focal_buffers {
      * factor); NULL = 1. The error bounds hold for the unmultiplied gradient. */
     const float *upstream;
     /* Scratch of focal_plan_workspace_size() bytes, aligned for double, not shared between
-     * simultaneous executions. NULL: focal_plan_execute allocates it for the call. */
+     * simultaneous executions. NULL: focal_plan_execute allocates it for the call, unless it is
+     * small enough for the stack (16 blocks of 4096 elements). */
     void *workspace;
     size_t workspace_size;
     void *hessian;         /* as the gradient */
