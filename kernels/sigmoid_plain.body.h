@@ -16,8 +16,7 @@ typedef struct {
 } plain_constants;
 
 typedef struct {
-    _Alignas(64) double z[FORM_RUN];
-    double e[FORM_RUN]; /* exp(-|x|) */
+    _Alignas(64) double e[FORM_RUN]; /* exp(-|x|) */
     double targets[FORM_RUN];
 } plain_scratch;
 
@@ -32,13 +31,12 @@ FOCAL_BODY bool plain_is_normal(plain_job job) {
     return job.gamma_class != KERNEL_G0 && !job.hessian;
 }
 
-/* Phase 1: z and e. Adds to *soft the size of targets that are neither 0 nor 1. */
+/* Phase 1: e. Adds to *soft the size of targets that are neither 0 nor 1. */
 FOCAL_BODY void plain_step_exp(bool normal, const double *logits, const double *targets,
                                size_t i, size_t count, plain_scratch *scratch, vd *soft) {
     vd x = form_load(logits, i, count), t = form_load(targets, i, count);
     vdm one = vdm_eq(t, vd_set(1.0));
     *soft = vd_add(*soft, vd_abs(vd_select(one, vd_set(0.0), t)));
-    vd_store(scratch->z + i, vd_select(one, x, vd_neg(x)));
     vd_store(scratch->e + i, exp_plain_f64(normal, vd_neg(vd_abs(x))));
 }
 
@@ -112,9 +110,10 @@ FOCAL_BODY void plain_step_end(plain_job job, const plain_constants *constants,
                                const focal_form_span *span, const double *targets, size_t i,
                                size_t count, const plain_scratch *scratch, form_sum *sum) {
     static const double ones[8] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+    vd x = form_load(span->logits, i, count);
     vdm one = vdm_eq(form_load(targets, i, count), vd_set(1.0));
     form_result r = plain_result(job, constants, span->hessian_mode == KERNEL_HESSIAN_UPPER,
-                                 vd_load(scratch->z + i), vd_load(scratch->e + i), one);
+                                 vd_select(one, x, vd_neg(x)), vd_load(scratch->e + i), one);
     if (count < 8)
         r.loss = vd_select(is_zero(vd_load_n(ones, count)), vd_set(0.0), r.loss);
     vd updated = vd_add(sum->even, r.loss);
