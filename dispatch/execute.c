@@ -221,6 +221,12 @@ static focal_status check_targets(execution *run, const focal_parallel *loop,
     return FOCAL_OK;
 }
 
+/* A level's part of a common workspace, so that the next one is aligned. */
+static size_t workspace_part(const focal_plan *plan) {
+    size_t size = focal_plan_workspace_size(plan);
+    return (size + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+}
+
 /* One piece of memory for all levels that bring no workspace: `few` bytes at `small` if that is
  * enough, else allocated and returned in *memory. */
 static focal_status give_workspaces(execution *run, void *small, size_t few, void **memory,
@@ -229,7 +235,7 @@ static focal_status give_workspaces(execution *run, void *small, size_t few, voi
     *memory = NULL;
     for (size_t i = 0; i < run->count; i++)
         if (!run->levels[i].call.buffers.workspace)
-            size += focal_plan_workspace_size(run->levels[i].call.plan);
+            size += workspace_part(run->levels[i].call.plan);
     if (size == 0)
         return FOCAL_OK;
     const focal_allocator *allocator = &run->levels[0].call.plan->allocator;
@@ -245,8 +251,7 @@ static focal_status give_workspaces(execution *run, void *small, size_t few, voi
         if (call->buffers.workspace)
             continue;
         call->buffers.workspace = at;
-        size_t own = focal_plan_workspace_size(call->plan);
-        at += (own + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+        at += workspace_part(call->plan);
     }
     return FOCAL_OK;
 }

@@ -200,6 +200,61 @@ static void test_many_levels_without_memory(void) {
 }
 
 /* The plan owns copies of its class arrays, in one piece of memory. */
+enum { GUARD = 64 };
+
+static void *guarded_allocate(void *context, size_t size) {
+    unsigned char **const end = context;
+    unsigned char *const memory = malloc(size + GUARD);
+    if (memory) {
+        *end = memory + size;
+        memset(*end, 0xa5, GUARD);
+    }
+    return memory;
+}
+
+static void guarded_release(void *context, void *memory) {
+    const unsigned char *const end = *(unsigned char **)context;
+    for (size_t i = 0; i < GUARD; i++)
+        CHECK_CASE(end[i] == 0xa5, "byte %zu past the workspace was written", i);
+    free(memory);
+}
+
+/* Rows of f16 longer than a block are staged in the workspace; with an odd number of floats the next
+ * level's part begins behind a gap, which the whole has to have room for. */
+static void test_odd_workspaces_of_levels(void) {
+    enum { CLASSES = 4097 };
+    static uint16_t logits[LEVELS][CLASSES], gradient[LEVELS][CLASSES];
+    const int32_t label = CLASSES - 1;
+    focal_problem problem = problem_of(FOCAL_SOFTMAX, FOCAL_TARGET_LABEL_I32, 1, CLASSES, 2.0);
+    problem.dtype = FOCAL_F16;
+    problem.outputs = FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_GRADIENT;
+    unsigned char *end = NULL;
+    focal_options options;
+    focal_options_init(&options);
+    options.allocator_context = &end;
+    options.allocate = guarded_allocate;
+    options.release = guarded_release;
+    focal_plan *plan = NULL, *first = NULL;
+    CHECK_STATUS(focal_plan_create(&plan, &problem, NULL, NULL), FOCAL_OK);
+    CHECK_STATUS(focal_plan_create(&first, &problem, &options, NULL), FOCAL_OK);
+    CHECK(focal_plan_workspace_size(plan) % sizeof(double) != 0);
+    const focal_plan *const plans[LEVELS] = {first, plan, plan};
+    focal_buffers buffers[LEVELS];
+    for (size_t i = 0; i < LEVELS; i++) {
+        focal_buffers_init(&buffers[i]);
+        buffers[i].logits = logits[i];
+        buffers[i].targets = &label;
+        buffers[i].gradient = gradient[i];
+    }
+    unsigned char *const of_plan = end;
+    focal_sums sums = FOCAL_SUMS_INIT;
+    CHECK_STATUS(focal_plans_execute(plans, buffers, LEVELS, NULL, &sums, NULL), FOCAL_OK);
+    CHECK(sums.rows == LEVELS && end != of_plan);
+    end = of_plan;
+    focal_plan_destroy(first);
+    focal_plan_destroy(plan);
+}
+
 static void test_class_arrays_are_copied(void) {
     double alpha[20], gamma[20], weight[20];
     focal_problem problem = level_problem(50, FOCAL_NORMALIZER_NONE);
@@ -479,6 +534,7 @@ int main(void) {
     }
     test_levels_refused();
     test_many_levels_without_memory();
+    test_odd_workspaces_of_levels();
     test_class_arrays_are_copied();
     test_divisor_by_value();
     test_weights_refused();
