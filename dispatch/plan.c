@@ -73,7 +73,7 @@ static const focal_kernel *find_kernel(const focal_kernel_table *table,
     bool loss = problem->outputs & ~(uint32_t)FOCAL_OUTPUT_GRADIENT;
     bool gradient = problem->outputs & FOCAL_OUTPUT_GRADIENT;
     focal_kernel_op op = problem->op == FOCAL_SOFTMAX ? KERNEL_SOFTMAX : KERNEL_SIGMOID;
-    /* Which serve labels, too. */
+    /* Kernels of 0/1 targets serve labels, too. */
     focal_kernel_target target = KERNEL_BINARY;
     if (op == KERNEL_SOFTMAX)
         target = KERNEL_LABEL;

@@ -394,7 +394,7 @@ typedef struct focal_buffers {
     const float *upstream;
     /* Scratch of focal_plan_workspace_size() bytes, aligned for double, not shared between
      * simultaneous executions. NULL: focal_plan_execute allocates it for the call, unless it is
-     * small enough for the stack (16 blocks of 4096 elements). */
+     * small enough for the stack (up to 16 blocks over all levels). */
     void *workspace;
     size_t workspace_size;
     void *hessian;         /* as the gradient */

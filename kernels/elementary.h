@@ -97,11 +97,6 @@ FOCAL_BODY vf exp_fast(vf high, const vf *low) {
     return exp_unscaled(exp_scaled(high, low));
 }
 
-/* exp(a) for a <= 0, gradual underflow to 0; <= 1 ULP. */
-FOCAL_BODY vf exp_negative(focal_kernel_tier tier, vf a) {
-    return tier == KERNEL_FAST ? exp_fast(a, NULL) : vf_sleef_exp(a);
-}
-
 /* exp(high + low) for high <= 0 and |low| <= 2^-16 |high|: the rounding error of an argument of
  * size 80 alone would cost 40 ULP. */
 FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {

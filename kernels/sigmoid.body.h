@@ -39,7 +39,7 @@ FOCAL_BODY vf2 sigmoid_exponent(const sigmoid_constants *constants, vf z, vf log
     return (vf2){vf_neg(product), vf_neg(low)};
 }
 
-/* Phases 3 and 4 of KERNEL_GX, after log1p: q^gamma. */
+/* The two phases that KERNEL_GX has between log1p and the last: q^gamma. */
 FOCAL_SHARED void sigmoid_run_power(focal_kernel_tier tier, const sigmoid_constants *constants,
                                     size_t run, sigmoid_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP) {

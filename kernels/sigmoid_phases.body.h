@@ -1,4 +1,4 @@
-/* All of the sigmoid kernels but their last phase: from logits and targets to z, exp(-|x|), e / (1 + e)
+/* The first phases of the sigmoid kernels: from logits and targets to z, exp(-|x|), e / (1 + e)
  * and log1p(e), see sigmoid.body.h.
  *
  * The whole chain (exp, division, log1p, products) is longer than out-of-order hardware can overlap,
@@ -43,7 +43,7 @@ FOCAL_BODY vm sigmoid_load_binary(const void *targets, sigmoid_place at) {
     return at.count == FOCAL_STEP ? vm_load_u8(from) : vm_load_u8_n(from, at.count);
 }
 
-/* Labels instead of a byte per logit: nearly all targets are 0, and few elements are looked at. */
+/* Labels instead of a byte per logit: with many classes nearly all targets are 0. */
 FOCAL_BODY focal_kernel_target sigmoid_kind(focal_kernel_target kind, const focal_span *span) {
     return kind == KERNEL_BINARY && !span->targets ? KERNEL_LABEL : kind;
 }
