@@ -49,17 +49,11 @@ static bool any_bad(const focal_call *call, size_t start, size_t count) {
 
 /* The first of `count` labels from `start` that means nothing, else -1. */
 static int64_t find_bad_label(const focal_call *call, size_t start, size_t count) {
-    const focal_problem *problem = &call->plan->problem;
     if (!any_bad(call, start, count))
         return -1;
-    for (size_t i = start; i < start + count; i++) {
-        int64_t label = focal_label_at(problem->target_kind, call->buffers.targets, i);
-        if ((label < 0 || label >= problem->classes) &&
-            !focal_label_is_background(problem, label) &&
-            !focal_label_is_ignored(problem, label))
-            return (int64_t)i;
-    }
-    return -1;
+    while (!any_bad(call, start, 1))
+        start++;
+    return (int64_t)start;
 }
 
 /* The first of `count` bytes that is neither 0 nor 1, else -1. */

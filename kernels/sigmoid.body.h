@@ -7,15 +7,15 @@
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
  * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element alone;
  * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense), 1 (binary) or
- * none (labels) of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a scratch block
- * in phases (sigmoid_phases.body.h).
+ * none (labels) of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a
+ * scratch block in phases (sigmoid_phases.body.h).
  *
  * Targets 0 and 1 need one number, z = x for t = 1 and -x for t = 0, the logit of the target's
  * side. With e = exp(-|x|), smaller = e / (1 + e) and larger = 1 - smaller, nothing cancels:
  *     q, p_t = larger, smaller for z < 0, else smaller, larger
  *     BCE = log1p(e) - min(z, 0),  gradient = (1 - 2t) alpha_t q^gamma (gamma p_t BCE + q)
- * A run that has other targets, and blocks with alpha_t = 0, go
- * through sigmoid_soft.body.h, where elements with hard targets get the same bits. */
+ * A run that has other targets, and blocks with alpha_t = 0, go through sigmoid_soft.body.h, where
+ * elements with hard targets get the same bits. */
 
 /* The constants of a block. */
 typedef struct {
@@ -155,6 +155,16 @@ FOCAL_BODY void sigmoid_add_rows(const focal_span *span, focal_kernel_direction 
             (float)vsum_array(span->loss + row * span->classes, span->classes);
 }
 
+/* Whether log1p has a phase of its own before the last. */
+FOCAL_BODY bool sigmoid_has_log(focal_kernel_tier tier, focal_gamma_class gamma_class) {
+    return tier == KERNEL_SLEEF || gamma_class == KERNEL_GX || SIGMOID_SHORT_PHASES;
+}
+
+/* Results of order e^(1 + gamma): below exp(-87) they vanish unless gamma is small. */
+FOCAL_BODY bool sigmoid_is_normal(focal_gamma_class gamma_class) {
+    return gamma_class != KERNEL_G0 && gamma_class != KERNEL_GX;
+}
+
 #include "sigmoid_soft.body.h"
 
 FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
@@ -171,9 +181,8 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
         .has_zero_alpha =
             (float)span->alpha_positive == 0.0F || (float)span->alpha_negative == 0.0F,
     };
-    /* Results of order e^(1 + gamma): below exp(-87) they vanish unless gamma is small. */
-    bool has_log = tier == KERNEL_SLEEF || gamma_class == KERNEL_GX || SIGMOID_SHORT_PHASES;
-    bool normal = gamma_class != KERNEL_G0 && gamma_class != KERNEL_GX;
+    bool has_log = sigmoid_has_log(tier, gamma_class);
+    bool normal = sigmoid_is_normal(gamma_class);
     sigmoid_arrays arrays = {span->logits, span->loss, span->gradient};
     focal_kernel_target given = sigmoid_kind(kind, span);
     size_t count = span->rows * span->classes;

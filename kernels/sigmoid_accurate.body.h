@@ -24,20 +24,11 @@ typedef struct {
 /* Phase 1: e, z and the target's side. Collects in *soft the bits of targets neither 0 nor 1. */
 FOCAL_BODY void accurate_step_exp(focal_kernel_target kind, const focal_span *span,
                                   sigmoid_place at, accurate_scratch *scratch, vf *soft) {
-    vf sign = vf_set(-0.0F);
     vf x = sigmoid_load(span->logits, at);
-    vf flip = sign;
-    if (kind == KERNEL_BINARY) {
-        flip = vf_drop(sigmoid_load_binary(span->targets, at), sign);
-    } else if (kind == KERNEL_DENSE) {
-        vf t = sigmoid_load(span->targets, at);
-        vm one = vm_eq(t, vf_set(1.0F));
-        flip = vf_drop(one, sign);
-        *soft = vf_or(*soft, vf_drop(one, t));
-    }
+    vf flip = sigmoid_flip(kind, span->targets, at, soft);
     vf_store(scratch->z + at.slot, vf_xor(x, flip));
     vf_store(scratch->side + at.slot, vf_or(vf_set(1.0F), flip));
-    vf a = vf_or(x, sign);
+    vf a = vf_or(x, vf_set(-0.0F));
     vd_store(scratch->e + at.slot, accurate_exp(vd_widen_low(a)));
     vd_store(scratch->e + at.slot + 8, accurate_exp(vd_widen_high(a)));
 }

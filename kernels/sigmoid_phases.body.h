@@ -23,9 +23,8 @@ FOCAL_BODY sigmoid_place sigmoid_place_at(size_t first, size_t slot, size_t run)
 
 /* What the phases hand on, per element of a run. */
 typedef struct {
-    _Alignas(
-        64) float e[SUM_RUN]; /* exp(-|x|), before it the reduced argument, then log1p(e) */
-    float smaller[SUM_RUN];   /* e / (1 + e), before it what scales the exponential */
+    _Alignas(64) float e[SUM_RUN]; /* the reduced argument, then exp(-|x|), then log1p(e) */
+    float smaller[SUM_RUN];        /* what scales the exponential, then e / (1 + e) */
     float z[SUM_RUN];
     float power[SUM_RUN]; /* q^gamma, KERNEL_GX: first the exponent's two parts */
     float power_low[SUM_RUN];
@@ -218,7 +217,8 @@ FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
             sigmoid_step_log(KERNEL_FAST, i, scratch);
 }
 
-/* z and e, with `has_log` what logistic_of_exp makes of e. Returns whether all targets are 0 or 1. */
+/* z and e; with `has_log`, which sleef and short phases always have, what logistic_of_exp makes of e.
+ * Returns whether all targets are 0 or 1. */
 FOCAL_BODY bool sigmoid_run_start(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
                                   bool has_log, const focal_span *span, size_t first,
                                   size_t run, sigmoid_scratch *scratch) {

@@ -108,14 +108,16 @@ FOCAL_BODY void sigmoid_soft_end(focal_kernel_target kind, focal_kernel_directio
     sigmoid_store(direction, arrays, at, result, sum);
 }
 
-/* exp is done again: sigmoid_hard may do without what is below exp(-87), soft targets not. */
+/* The first phases are done, but perhaps for hard targets alone, which may do without what is below
+ * exp(-87) and find log1p later. */
 FOCAL_SHARED void sigmoid_run_soft(focal_kernel_tier tier, focal_kernel_target kind,
                                    focal_kernel_direction direction,
                                    focal_gamma_class gamma_class,
                                    const sigmoid_constants *constants, const focal_span *span,
                                    size_t first, size_t run, sigmoid_scratch *scratch,
                                    vsum *sum) {
-    sigmoid_run_start(tier, kind, false, true, span, first, run, scratch);
+    if (sigmoid_is_normal(gamma_class) || !sigmoid_has_log(tier, gamma_class))
+        sigmoid_run_start(tier, kind, false, true, span, first, run, scratch);
     if (gamma_class == KERNEL_GX)
         sigmoid_run_power(tier, constants, run, scratch);
     for (size_t i = 0; i < run; i += FOCAL_STEP)

@@ -57,8 +57,8 @@ static const struct {
     {FOCAL_SIGMOID, FOCAL_TARGET_BINARY_U8, 7, 9000, 9001, 2},
     {FOCAL_SIGMOID, FOCAL_TARGET_LABEL_I64, 1000, 80, 0, 2},
     {FOCAL_SOFTMAX, FOCAL_TARGET_LABEL_I32, 1000, 80, 96, 2},
-    {FOCAL_SIGMOID, FOCAL_TARGET_DENSE, 300, 80, 0,
-     1}, /* a small workspace lies on the stack */
+    /* A small workspace lies on the stack. */
+    {FOCAL_SIGMOID, FOCAL_TARGET_DENSE, 300, 80, 0, 1},
     {FOCAL_SOFTMAX, FOCAL_TARGET_LABEL_I32, 300, 80, 96, 1},
     {FOCAL_SIGMOID, FOCAL_TARGET_DENSE, 0, 80, 0, 1},
 };
