@@ -122,9 +122,13 @@ FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
     return vd_select(is_zero(t.wrong.high), right, result);
 }
 
-/* log b for a base that is 1 - p or p where the target is hard. */
+/* log b for a base that is 1 - p or p where the target is hard. Steps without a soft target, the common
+ * ones, are spared the logarithm; the bits are the same. */
 FOCAL_BODY vd2 form_log(focal_kernel_tier tier, const form_step *s, vd2 base) {
-    vd2 log = log_pair_f64(tier, base);
+    vd2 log = pair_negative(s->x.log1p_e);
+    vd soft = vd_abs(vd_mul(s->hard.right.high, s->hard.wrong.high));
+    if (vdm_any(vdm_lt(vd_set(0.0), soft)))
+        log = log_pair_f64(tier, base);
     log = pair_select(is_zero(s->hard.right.high), pair_negative(s->x.log1p_e), log);
     return pair_select(is_zero(s->hard.wrong.high), pair_negative(form_softplus(&s->x)), log);
 }
@@ -240,20 +244,12 @@ FOCAL_BODY vd form_steep(focal_kernel_tier tier, const form_base *b, vd gamma) {
     return vd_select(is_zero(exponent.high), one, power);
 }
 
-/* alpha b^gamma C; alpha may depend on the target, by `alpha_slope`. */
-FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_span *span,
-                                      const form_step *s, const form_base *b, vd power,
-                                      vd gamma, vd alpha, vd alpha_slope) {
-    const form_logit *x = &s->x;
-    vd zero = vd_set(0.0), two = vd_set(2.0);
-    vd entropy = form_cross_entropy(x, s->cross), finite = form_finite(entropy);
-    vd weighted = vd_mul(alpha, power);
-    form_result r;
-    r.loss = vd_mul(weighted, vd_select(is_zero(alpha), finite, entropy));
-    vd cross = form_cross_slope(x, s->cross);
-    vd slope = vd_mul(gamma, b->slope);
-    r.gradient = vd_mul(weighted, vd_fma(slope, finite, cross));
-    vd mixed = vd_mul(vd_mul(two, slope), cross);
+/* `weighted` is alpha b^gamma, `cross` C', `entropy` C. */
+FOCAL_BODY vd form_modulated_hessian(const focal_form_span *span, const form_logit *x,
+                                     const form_base *b, vd weighted, vd gamma, vd cross,
+                                     vd entropy) {
+    vd zero = vd_set(0.0), slope = vd_mul(gamma, b->slope);
+    vd mixed = vd_mul(vd_add(slope, slope), cross);
     /* gamma (b'' / b + (gamma - 1) h^2) */
     vd square = vd_mul(b->slope, b->slope), gamma_less = vd_sub(gamma, vd_set(1.0));
     vd curvature = vd_mul(gamma, vd_fma(gamma_less, square, b->curvature));
@@ -262,8 +258,25 @@ FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_s
         curvature = vd_max(vd_sub(b->curvature, square), zero);
         curvature = vd_mul(gamma, vd_fma(slope, b->slope, curvature));
     }
+    return vd_mul(weighted, vd_fma(curvature, entropy, vd_add(x->variance, mixed)));
+}
 
-    r.hessian = vd_mul(weighted, vd_fma(curvature, finite, vd_add(x->variance, mixed)));
+/* alpha b^gamma C; alpha may depend on the target, by `alpha_slope`. */
+FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_span *span,
+                                      const form_step *s, const form_base *b, vd power,
+                                      vd gamma, vd alpha, vd alpha_slope) {
+    const form_logit *x = &s->x;
+    vd zero = vd_set(0.0);
+    vd entropy = form_cross_entropy(x, s->cross), finite = form_finite(entropy);
+    vd weighted = vd_mul(alpha, power);
+    form_result r;
+    r.loss = vd_mul(weighted, vd_select(is_zero(alpha), finite, entropy));
+    vd cross = form_cross_slope(x, s->cross);
+    vd slope = vd_mul(gamma, b->slope);
+    r.gradient = vd_mul(weighted, vd_fma(slope, finite, cross));
+    r.hessian = zero;
+    if (span->hessian)
+        r.hessian = form_modulated_hessian(span, x, b, weighted, gamma, cross, finite);
     if (!span->target_gradient) {
         r.target_gradient = zero;
         return r;

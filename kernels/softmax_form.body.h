@@ -201,7 +201,6 @@ FOCAL_SHARED void form_row_most(focal_form_span *span) {
 /* Adds the lanes one after the other to a sum in two doubles. */
 FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double *high,
                                 double *low) {
-
     for (size_t i = 0; i < 8; i++) {
         double sum = *high + highs[i], added = sum - *high;
         *low += (*high - (sum - added)) + (highs[i] - added) + lows[i];
