@@ -306,14 +306,17 @@ FOCAL_BODY vd2 log_pair_f64(focal_kernel_tier tier, vd2 a) {
 
 /* ---- Powers ---- */
 
+FOCAL_BODY vd power_limits(vd power, vd base, vd gamma) {
+    power = vd_select(is_zero(base), vd_set(0.0), power);
+    return vd_select(is_zero(gamma), vd_set(1.0), power);
+}
+
 /* base^gamma for 0 <= base <= 1 and gamma >= 0, given base's logarithm: 1.3 ULP for any gamma in
  * [0, 1000], tier sleef 1 ULP of the power of the double that it is given. 0^0 = 1. */
 FOCAL_BODY vd power_pair_f64(focal_kernel_tier tier, vd base, vd2 log_base, vd gamma) {
     if (tier == KERNEL_SLEEF)
         return vd_sleef_pow(base, gamma);
-    vd power = exp_f64(pair_scale(log_base, gamma));
-    power = vd_select(is_zero(base), vd_set(0.0), power);
-    return vd_select(is_zero(gamma), vd_set(1.0), power);
+    return power_limits(exp_f64(pair_scale(log_base, gamma)), base, gamma);
 }
 
 #endif

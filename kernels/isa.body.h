@@ -7,6 +7,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "form.h"
 
@@ -31,6 +32,8 @@
 #include "softmax_accurate.body.h"
 
 #include "elementary_f64.h"
+
+#include "form_phases.body.h"
 
 #include "sigmoid_form.body.h"
 

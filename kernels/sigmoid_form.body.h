@@ -18,198 +18,12 @@
  * targets of FOCAL these are p_t q^gamma [(1 + 2 gamma) q + gamma (gamma p_t - q) C] and the same
  * without -q; h and c are finite though b' / b is 0 / 0 where b underflows. */
 
-/* A logit. */
-typedef struct {
-    vd magnitude; /* |x|, cut to 2^1000 where a product with it may be infinity minus infinity */
-    vd infinite;  /* |x| */
-    vdm positive; /* x > 0 */
-    vd2 e;        /* exp(-|x|) */
-    vd2 larger;   /* p = sigmoid(|x|) */
-    vd2 smaller;  /* 1 - p */
-    vd2 log1p_e;  /* -log p */
-    vd variance;  /* p (1-p), the derivative of p */
-    vd turn;      /* 1 - 2p without cancellation, for target gradients */
-
-} form_logit;
-
-/* A target for |x|, right = t or 1 - t, wrong = 1 - right, of which a rounding error would be
- * multiplied by gamma, or by the logit. */
-typedef struct {
-    vd2 right, wrong;
-} form_target;
-
-/* The base of a modulating factor. */
-typedef struct {
-    vd value;
-    vd2 log;
-    vd slope;         /* h = b' / b */
-    vd curvature;     /* b'' / b */
-    vd by_target;     /* d b / d right, or 0 for a base that has instead */
-    vd log_by_target; /* d log b / d right */
-} form_base;
+#include "sigmoid_form_base.body.h"
 
 /* What a step computes, for |x| and without weights. */
 typedef struct {
     vd loss, gradient, hessian, target_gradient;
 } form_result;
-
-/* What all forms read of a step. */
-typedef struct {
-    form_logit x;
-    form_target hard, cross; /* that modulating factors see, and that the cross-entropy sees */
-    vd alpha_positive, alpha_negative, gamma, gamma_negative;
-    vd target; /* as given */
-    vd keep;   /* 1 - smoothing, d cross / d target */
-    vd hard_keep;
-} form_step;
-
-/* ---- Logits and targets ---- */
-
-FOCAL_BODY form_logit form_logit_of(focal_kernel_tier tier, vd x, vd low) {
-    form_logit l;
-    l.positive = vdm_lt(vd_set(0.0), x);
-    l.infinite = vd_abs(x);
-    l.magnitude = vd_min(vd_set(0x1p1000), l.infinite);
-    vd2 exponent = {vd_neg(l.magnitude), vd_select(l.positive, vd_neg(low), low)};
-    l.e = exp_pair_f64(tier, exponent);
-    vd2 sum = exact_sum_ordered(vd_set(1.0), l.e.high);
-    sum.low = vd_add(sum.low, l.e.low);
-    l.larger = pair_reciprocal(sum);
-    l.smaller = pair_product(l.e, l.larger);
-    l.log1p_e = log1p_pair_f64(tier, l.e, l.smaller);
-    l.variance = vd_mul(l.larger.high, l.smaller.high);
-    l.turn = vd_set(0.0);
-
-    return l;
-}
-
-/* t (1-s) + s/2 and its complement; products with 1 are exact, so the short way has the same bits. */
-FOCAL_BODY form_target form_target_of(vdm positive, vd t, double smoothing) {
-    vd one = vd_set(1.0), zero = vd_set(0.0);
-    vd2 of_one = {t, zero}, of_zero = exact_sum(one, vd_neg(t));
-    if (smoothing != 0.0) {
-        vd2 keep = exact_sum_ordered(one, vd_set(-smoothing));
-        vd2 half = {vd_set(0.5 * smoothing), zero};
-        of_one = pair_sum(pair_product(of_one, keep), half);
-        of_zero = pair_sum(pair_product(of_zero, keep), half);
-    }
-    return (form_target){pair_select(positive, of_one, of_zero),
-                         pair_select(positive, of_zero, of_one)};
-}
-
-/* -log(1 - p) as a pair; that of p is log1p_e. */
-FOCAL_BODY vd2 form_softplus(const form_logit *l) {
-    return pair_sum((vd2){l->magnitude, vd_set(0.0)}, l->log1p_e);
-}
-
-/* A factor 0 takes an infinity along. */
-FOCAL_BODY vd form_times(vd factor, vd other) {
-    return vd_select(is_zero(factor), vd_set(0.0), vd_mul(factor, other));
-}
-
-/* softplus(|x|) - right |x| */
-FOCAL_BODY vd form_cross_entropy(const form_logit *l, form_target t) {
-    return vd_add(form_times(t.wrong.high, l->infinite), l->log1p_e.high);
-}
-
-FOCAL_BODY vd form_finite(vd a) {
-    return vd_min(vd_set(0x1p1000), a);
-}
-
-/* `soft` for targets between 0 and 1, else what holds at wrong = 0 or at right = 0. */
-FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
-    vd result = vd_select(is_zero(t.right.high), wrong, soft);
-    return vd_select(is_zero(t.wrong.high), right, result);
-}
-
-/* log b for a base that is 1 - p or p where the target is hard. Steps without a soft target, the common
- * ones, are spared the logarithm; the bits are the same. */
-FOCAL_BODY vd2 form_log(focal_kernel_tier tier, const form_step *s, vd2 base) {
-    vd2 log = pair_negative(s->x.log1p_e);
-    vd soft = vd_abs(vd_mul(s->hard.right.high, s->hard.wrong.high));
-    if (vdm_any(vdm_lt(vd_set(0.0), soft)))
-        log = log_pair_f64(tier, base);
-    log = pair_select(is_zero(s->hard.right.high), pair_negative(s->x.log1p_e), log);
-    return pair_select(is_zero(s->hard.wrong.high), pair_negative(form_softplus(&s->x)), log);
-}
-
-/* ---- Bases ---- */
-
-/* q = 1 - p_t, linear in p: q' = (wrong - right) p (1-p). */
-FOCAL_BODY form_base form_base_focal(focal_kernel_tier tier, const form_step *s) {
-    const form_logit *x = &s->x;
-    form_target t = s->hard;
-    vd2 q = pair_sum(pair_product(x->larger, t.wrong), pair_product(x->smaller, t.right));
-    vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
-    vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
-    slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
-    return (form_base){q.high,    form_log(tier, s, q), slope, vd_mul(slope, turn),
-                       s->x.turn, vd_set(0.0)};
-}
-
-/* 2 right - 1 */
-FOCAL_BODY vd2 form_sign(form_target t) {
-    return pair_sum(t.right, pair_negative(t.wrong));
-}
-
-/* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
-FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s) {
-    vd2 exact_y = form_sign(s->hard), z = pair_scale(exact_y, s->x.magnitude);
-    vd y = exact_y.high;
-    form_logit scaled = form_logit_of(tier, z.high, z.low);
-    vd2 base = pair_select(scaled.positive, scaled.smaller, scaled.larger);
-    vd p = vd_select(scaled.positive, scaled.larger.high, scaled.smaller.high);
-    vd2 zero = {vd_set(0.0), vd_set(0.0)};
-    vd2 log = pair_negative(pair_sum(pair_select(scaled.positive, z, zero), scaled.log1p_e));
-    return (form_base){base.high,
-                       log,
-                       vd_neg(vd_mul(y, p)),
-                       vd_mul(vd_mul(y, y), vd_mul(p, vd_sub(p, base.high))),
-                       vd_set(0.0),
-                       vd_mul(vd_set(-2.0), vd_mul(s->x.magnitude, p))};
-}
-
-/* C' = p - right. */
-FOCAL_BODY vd form_cross_slope(const form_logit *x, form_target t) {
-    return vd_sub(vd_mul(t.wrong.high, x->larger.high), vd_mul(t.right.high, x->smaller.high));
-}
-
-/* 1 - exp(-C) = (e - expm1(-wrong |x|)) p, b' = exp(-C) C', b'' = exp(-C) (C'' - C'^2). */
-FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_step *s) {
-    const form_logit *x = &s->x;
-    vd2 exponent = pair_negative(pair_scale(s->hard.wrong, x->magnitude));
-    vd2 away = expm1_pair_f64(tier, exponent);
-    vd2 base = pair_product(pair_sum(x->e, pair_negative(away)), x->larger);
-    vd rest = vd_mul(exp_pair_f64(tier, exponent).high, x->larger.high);
-    vd cross = form_cross_slope(x, s->hard), one = vd_set(1.0);
-    vd ratio = form_by_hardness(s->hard, vd_div(cross, base.high), vd_neg(one), one);
-    vd bend = form_by_hardness(s->hard, vd_div(x->variance, base.high), x->larger.high,
-                               x->smaller.high);
-    vd slope = vd_mul(rest, ratio);
-    vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, cross)));
-    return (form_base){base.high,
-                       form_log(tier, s, base),
-                       slope,
-                       curvature,
-                       vd_neg(vd_mul(rest, x->magnitude)),
-                       vd_set(0.0)};
-}
-
-/* |p - t|; where it is 0 its derivatives are taken as 0. */
-FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, const form_step *s) {
-    const form_logit *x = &s->x;
-    vd zero = vd_set(0.0), one = vd_set(1.0);
-    vd2 distance = pair_sum(s->hard.wrong, pair_negative(x->smaller));
-    vdm negative = vdm_lt(distance.high, zero);
-    vd2 base = pair_select(negative, pair_negative(distance), distance);
-    vd sign = vd_select(negative, vd_neg(one), vd_select(is_zero(base.high), zero, one));
-    vd slope = vd_div(vd_mul(sign, x->variance), base.high);
-    slope = vd_select(is_zero(base.high), zero, slope);
-    slope = form_by_hardness(s->hard, slope, vd_neg(x->larger.high), x->smaller.high);
-    vd turn = vd_sub(x->smaller.high, x->larger.high);
-    return (form_base){
-        base.high, form_log(tier, s, base), slope, vd_mul(slope, turn), vd_neg(sign), zero};
-}
 
 /* ---- A modulating factor times the cross-entropy ---- */
 
@@ -226,10 +40,10 @@ FOCAL_BODY void form_add_poly(const focal_form_span *span, const form_step *s,
         bend = vd_max(bend, zero);
         square = vd_max(square, zero);
     }
-    r->loss = vd_fma(epsilon, vd_mul(power, q->value), r->loss);
+    r->loss = vd_fma(epsilon, vd_mul(power, q->value.high), r->loss);
     r->gradient = vd_fma(factor, first, r->gradient);
     r->hessian = vd_add(r->hessian, vd_add(bend, square));
-    r->target_gradient = vd_fma(vd_mul(factor, s->x.turn), s->hard_keep, r->target_gradient);
+    r->target_gradient = vd_fma(vd_mul(factor, q->by_target), s->hard_keep, r->target_gradient);
 }
 
 /* b^(gamma - 1); the exponent's rounding error would meet log b. */
@@ -237,10 +51,10 @@ FOCAL_BODY vd form_steep(focal_kernel_tier tier, const form_base *b, vd gamma) {
     vd one = vd_set(1.0);
     vd2 exponent = exact_sum(gamma, vd_neg(one));
     if (tier == KERNEL_SLEEF)
-        return vd_sleef_pow(b->value, exponent.high);
+        return vd_sleef_pow(b->value.high, exponent.high);
     vd power = exp_f64(pair_product(b->log, exponent));
     vd at_zero = vd_select(vdm_lt(exponent.high, vd_set(0.0)), vd_set(HUGE_VAL), vd_set(0.0));
-    power = vd_select(is_zero(b->value), at_zero, power);
+    power = vd_select(is_zero(b->value.high), at_zero, power);
     return vd_select(is_zero(exponent.high), one, power);
 }
 
@@ -308,181 +122,180 @@ FOCAL_BODY vd form_alpha(const form_step *s, form_target t) {
         vd_mul(t.wrong.high, vd_select(positive, s->alpha_negative, s->alpha_positive)));
 }
 
-FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form,
+/* ---- A piece: logits and targets, bases, powers ---- */
+
+/* Targets that a phase has put down: their low parts went into the base. */
+FOCAL_BODY form_target form_smoothed_targets(const form_piece *piece, size_t i) {
+    vd zero = vd_set(0.0);
+    return (form_target){{vd_load(piece->right + i), zero}, {vd_load(piece->wrong + i), zero}};
+}
+
+/* What does not need the logit's exponential. `at` is the step's place in the run, i in the piece. */
+FOCAL_BODY form_step form_step_of(const focal_form_span *span, size_t at, size_t count) {
+    form_step s;
+    double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
+    s.x = form_logit_sides(form_load(span->logits, at, count));
+    s.target = form_load(span->targets, at, count);
+    s.hard_keep = vd_set(1.0 - hard_smoothing);
+    s.keep = vd_set(1.0 - span->smoothing);
+    s.alpha_positive = form_load(span->alpha_positive, at, count);
+    s.alpha_negative = form_load(span->alpha_negative, at, count);
+    s.gamma = form_load(span->gamma_positive, at, count);
+    s.gamma_negative = form_load(span->gamma_negative, at, count);
+    return s;
+}
+
+/* The same with targets, as pairs. */
+FOCAL_BODY form_step form_step_first(const focal_form_span *span, size_t at, size_t count) {
+    form_step s = form_step_of(span, at, count);
+    double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
+    s.hard = form_target_of(s.x.positive, s.target, hard_smoothing);
+    s.cross = span->smooth_cross_entropy
+                  ? form_target_of(s.x.positive, s.target, span->smoothing)
+                  : s.hard;
+    return s;
+}
+
+FOCAL_BODY void form_put_smoothed(const focal_form_span *span, form_piece *piece, size_t i,
                                   const form_step *s) {
+    if (span->smoothing == 0.0)
+        return;
+    vd_store(piece->right + i, s->cross.right.high);
+    vd_store(piece->wrong + i, s->cross.wrong.high);
+}
+
+/* The same once more, for the results. */
+FOCAL_BODY form_step form_step_last(const focal_form_span *span, const form_piece *piece,
+                                    size_t at, size_t i, size_t count) {
+    form_step s = form_step_of(span, at, count);
+    s.hard = form_target_of(s.x.positive, s.target, 0.0);
+    s.cross = s.hard;
+    if (span->smoothing != 0.0) {
+        s.cross = form_smoothed_targets(piece, i);
+        s.hard = span->smooth_cross_entropy ? s.hard : s.cross;
+    }
+    return s;
+}
+
+FOCAL_BODY void form_step_take_logit(form_step *s, const form_piece *piece, size_t i, vd x) {
+    s->x = form_logit_of(&piece->x, i, x);
+}
+
+/* The logit that SCALED's factor has, and FL*'s softplus, with y = 2 right - 1. */
+FOCAL_BODY vd2 form_scaled_logit(focal_kernel_form form, const focal_form_span *span,
+                                 const form_step *s, form_piece *piece, size_t i) {
     if (form == KERNEL_FORM_SCALED)
-        return form_base_scaled(tier, s);
+        return pair_scale(form_sign(s->hard), s->x.magnitude);
+    vd2 sign = form_sign(s->cross);
+    vd_store(piece->slope + i, sign.high);
+    vd2 scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
+    return pair_sum(scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
+}
+
+/* Whether the base of a form depends on the target between 0 and 1, so that its logarithm is wanted. */
+FOCAL_BODY bool form_has_soft_log(focal_kernel_form form) {
+    return form == KERNEL_FORM_FOCAL || form == KERNEL_FORM_CONFIDENCE ||
+           form == KERNEL_FORM_QUALITY;
+}
+
+FOCAL_BODY bool form_has_base(focal_kernel_form form) {
+    return form_has_soft_log(form) || form == KERNEL_FORM_SCALED ||
+           form == KERNEL_FORM_VARIFOCAL;
+}
+
+FOCAL_BODY vd form_softness(form_target t) {
+    return vd_abs(vd_mul(t.right.high, t.wrong.high));
+}
+
+FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form,
+                                  const form_step *s, const form_piece *piece, size_t i,
+                                  bool soft) {
+    if (form == KERNEL_FORM_SCALED)
+        return form_base_scaled(s, piece, i);
     if (form == KERNEL_FORM_CONFIDENCE)
         return form_base_confidence(tier, s);
     if (form == KERNEL_FORM_QUALITY)
-        return form_base_quality(tier, s);
-    return form_base_focal(tier, s);
+        return form_base_quality(soft, s);
+    return soft ? form_base_focal(s) : form_base_hard(s);
 }
 
-FOCAL_BODY form_result form_focal(focal_kernel_tier tier, focal_kernel_form form,
-                                  const focal_form_span *span, const form_step *s) {
-    form_base base = form_base_of(tier, form, s);
-    vd power = power_pair_f64(tier, base.value, base.log, s->gamma);
-    form_result r = form_modulated(tier, span, s, &base, power, s->gamma,
-                                   form_alpha(s, s->hard), form_alpha_slope(s));
-    if (form == KERNEL_FORM_FOCAL && span->poly_epsilon != 0.0)
-        form_add_poly(span, s, &base, power, &r);
-    return r;
-}
-
-/* t C for t > 0, alpha p^gamma C for t = 0: FOCAL's base at the target 0, or none. */
-FOCAL_BODY form_result form_varifocal(focal_kernel_tier tier, const focal_form_span *span,
-                                      form_step *s) {
-    vd zero = vd_set(0.0), one = vd_set(1.0);
-    vd hard = vd_select(s->x.positive, s->hard.right.high, s->hard.wrong.high);
-    vdm negative = is_zero(hard);
-    s->hard = form_target_of(s->x.positive, zero, 0.0);
-    form_base base = form_base_focal(tier, s);
-    base.by_target = zero; /* p^gamma, whatever the target */
-    vd power = power_pair_f64(tier, base.value, base.log, s->gamma);
-    vd gamma = vd_select(negative, s->gamma, zero);
-    vd weight_slope = vd_select(s->x.positive, one, vd_neg(one));
-    return form_modulated(tier, span, s, &base, vd_select(negative, power, one), gamma,
-                          vd_select(negative, s->alpha_negative, hard),
-                          vd_select(negative, zero, weight_slope));
-}
-
-/* ---- Two terms, each with its own factor ---- */
-
-/* A term base^gamma C: its value and derivatives by |x|. */
-typedef struct {
-    vd value, first, second;
-} form_term;
-
-/* (1-u)^gamma (-log u), where u = p falls to the wrong side (sign 1) or 1 - p to the right (-1):
- * base = 1 - u and entropy = -log u as given. */
-FOCAL_BODY form_term form_plain_term(const focal_form_span *span, const form_logit *x, vd power,
-                                     vd base, vd u, vd entropy, vd gamma, double sign) {
-    vd finite = form_finite(entropy);
-    vd turn = vd_fma(gamma, u, vd_neg(base));
-    if (span->hessian_mode == KERNEL_HESSIAN_UPPER)
-        turn = vd_mul(gamma, u);
-    vd first = vd_fma(vd_mul(gamma, u), finite, base);
-    vd second = vd_fma(vd_mul(gamma, turn), vd_mul(u, finite),
-                       vd_mul(vd_fma(vd_set(2.0), gamma, vd_set(1.0)), x->variance));
-    return (form_term){vd_mul(power, entropy), vd_mul(vd_set(sign), vd_mul(power, first)),
-                       vd_mul(power, second)};
-}
-
-/* Of the target's side: (1-p)^gamma (-log p). */
-FOCAL_BODY form_term form_right_term(focal_kernel_tier tier, const focal_form_span *span,
-                                     const form_logit *x, vd gamma) {
-    vd power = power_pair_f64(tier, x->smaller.high, pair_negative(form_softplus(x)), gamma);
-    return form_plain_term(span, x, power, x->smaller.high, x->larger.high, x->log1p_e.high,
-                           gamma, -1.0);
-}
-
-/* Of the other side: p^gamma (-log(1-p)). */
-FOCAL_BODY form_term form_wrong_term(focal_kernel_tier tier, const focal_form_span *span,
-                                     const form_logit *x, vd gamma) {
-    vd power = power_pair_f64(tier, x->larger.high, pair_negative(x->log1p_e), gamma);
-    return form_plain_term(span, x, power, x->larger.high, x->smaller.high,
-                           vd_add(x->infinite, x->log1p_e.high), gamma, 1.0);
-}
-
-/* The negative term with a margin, P^gamma (-log(1-P)), P = max(sigmoid(x) - margin, 0), by |x|. */
-FOCAL_BODY form_term form_margin_term(focal_kernel_tier tier, const focal_form_span *span,
-                                      const form_logit *x, vd gamma) {
-    vd zero = vd_set(0.0), one = vd_set(1.0), margin = vd_set(span->margin);
-    vd2 p = pair_select(x->positive, x->larger, x->smaller);
-    vd2 shifted = exact_sum(p.high, vd_neg(margin));
-    shifted = exact_sum_ordered(shifted.high, vd_add(shifted.low, p.low));
-    vdm below = vdm_lt(shifted.high, vd_set(0x1p-1022));
-    vd2 rest = exact_sum_ordered(one, vd_neg(shifted.high));
-    rest.low = vd_sub(rest.low, shifted.low);
-    vd entropy = tier == KERNEL_SLEEF ? vd_neg(vd_sleef_log1p(vd_neg(shifted.high)))
-                                      : vd_neg(log_pair_f64(tier, rest).high);
-    vd power = power_pair_f64(tier, shifted.high, log_pair_f64(tier, shifted), gamma);
-    /* By P: P^gamma [gamma C / P + 1 / (1-P)], and once more. */
-    vd ratio = vd_div(entropy, shifted.high), steep = vd_div(one, rest.high);
-    vd first = vd_fma(gamma, ratio, steep);
-    vd high_order = vd_mul(gamma, vd_sub(gamma, one));
-    vd bend = vd_mul(x->variance, vd_sub(x->smaller.high, x->larger.high));
-    bend = vd_select(x->positive, bend, vd_neg(bend));
-    if (span->hessian_mode == KERNEL_HESSIAN_UPPER) {
-        high_order = vd_max(high_order, zero);
-        bend = vd_max(bend, zero);
+FOCAL_BODY void form_put_base(const focal_form_span *span, form_piece *piece, size_t i,
+                              const form_base *base) {
+    form_put_pair(&piece->base, i, base->value);
+    form_put_pair(&piece->log, i, base->log);
+    vd_store(piece->slope + i, base->slope);
+    if (span->hessian)
+        vd_store(piece->curvature + i, base->curvature);
+    if (span->target_gradient) {
+        vd_store(piece->by_target + i, base->by_target);
+        vd_store(piece->log_by_target + i, base->log_by_target);
     }
-    vd second =
-        vd_div(vd_fma(high_order, ratio, vd_mul(vd_add(gamma, gamma), steep)), shifted.high);
-    second = vd_fma(steep, steep, second);
-    vd variance = x->variance;
-    second = vd_fma(vd_mul(variance, variance), second, vd_mul(bend, first));
-    first = vd_mul(variance, first);
-    first = vd_select(x->positive, first, vd_neg(first));
-    return (form_term){vd_select(below, zero, vd_mul(power, entropy)),
-                       vd_select(below, zero, vd_mul(power, first)),
-                       vd_select(below, zero, vd_mul(power, second))};
 }
 
-typedef struct {
-    form_term positive, negative;
-} form_terms;
-
-FOCAL_BODY form_term form_term_select(vdm m, form_term a, form_term b) {
-    return (form_term){vd_select(m, a.value, b.value), vd_select(m, a.first, b.first),
-                       vd_select(m, a.second, b.second)};
+FOCAL_BODY form_base form_base_put(const focal_form_span *span, const form_piece *piece,
+                                   size_t i) {
+    form_base base = {form_pair(&piece->base, i),
+                      form_pair(&piece->log, i),
+                      vd_load(piece->slope + i),
+                      vd_set(0.0),
+                      vd_set(0.0),
+                      vd_set(0.0)};
+    if (span->hessian)
+        base.curvature = vd_load(piece->curvature + i);
+    if (span->target_gradient) {
+        base.by_target = vd_load(piece->by_target + i);
+        base.log_by_target = vd_load(piece->log_by_target + i);
+    }
+    return base;
 }
 
-FOCAL_BODY form_terms form_both_terms(focal_kernel_tier tier, const focal_form_span *span,
-                                      const form_step *s) {
-    vdm positive = s->x.positive;
-    vd right_gamma = vd_select(positive, s->gamma, s->gamma_negative);
-    vd wrong_gamma = vd_select(positive, s->gamma_negative, s->gamma);
-    form_term right = form_right_term(tier, span, &s->x, right_gamma);
-    form_term wrong = form_wrong_term(tier, span, &s->x, wrong_gamma);
-    form_terms both = {form_term_select(positive, right, wrong),
-                       form_term_select(positive, wrong, right)};
-    if (span->margin > 0.0)
-        both.negative = form_margin_term(tier, span, &s->x, s->gamma_negative);
-    return both;
+FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
+                               const focal_form_span *span, form_piece *piece, size_t at,
+                               size_t i, size_t count) {
+    form_step s = form_step_first(span, at, count);
+    form_step_take_logit(&s, piece, i, form_load(span->logits, at, count));
+    if (span->target_gradient) {
+        vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
+        s.x.turn = vd_mul(expm1_pair_f64(tier, exponent).high, s.x.larger.high);
+    }
+    form_put_smoothed(span, piece, i, &s);
+    vd_store(piece->gamma + i, s.gamma);
+    if (form == KERNEL_FORM_VARIFOCAL)
+        s.hard = form_target_of(s.x.positive, vd_set(0.0), 0.0);
+    vd softness = form_softness(s.hard);
+    form_base base;
+    if (form_has_soft_log(form) && vdm_any(vdm_lt(vd_set(0.0), softness))) {
+        vd_store(piece->softness + i, softness);
+        piece->soft.at[piece->soft.count++] = (uint8_t)i;
+        base = form_base_of(tier, form, &s, piece, i, true);
+    } else {
+        base = form_base_of(tier, form, &s, piece, i, false);
+    }
+    if (form == KERNEL_FORM_VARIFOCAL)
+        base.by_target = vd_set(0.0); /* p^gamma, whatever the target */
+    form_put_base(span, piece, i, &base);
 }
 
-FOCAL_BODY form_result form_split(focal_kernel_tier tier, const focal_form_span *span,
-                                  const form_step *s) {
-    form_terms terms = form_both_terms(tier, span, s);
-    vdm is_positive = s->x.positive;
-    vd t = vd_select(is_positive, s->cross.right.high, s->cross.wrong.high);
-    vd not_t = vd_select(is_positive, s->cross.wrong.high, s->cross.right.high);
-    vd positive = vd_mul(s->alpha_positive, t), negative = vd_mul(s->alpha_negative, not_t);
-    form_result r;
-    r.loss = vd_add(form_times(positive, terms.positive.value),
-                    form_times(negative, terms.negative.value));
-    r.gradient = vd_fma(positive, terms.positive.first, vd_mul(negative, terms.negative.first));
-    r.hessian =
-        vd_fma(positive, terms.positive.second, vd_mul(negative, terms.negative.second));
-    vd slope = vd_sub(form_times(s->alpha_positive, terms.positive.value),
-                      form_times(s->alpha_negative, terms.negative.value));
-    slope = vd_mul(s->keep, slope);
-    r.target_gradient = vd_select(is_positive, slope, vd_neg(slope));
-    return r;
+/* The soft targets' logarithms. */
+FOCAL_SHARED void form_soft_logs(form_piece *piece) {
+    form_log_arguments(&piece->way, &piece->base, &piece->soft);
+    form_log_rests(&piece->way, &piece->soft);
+    for (size_t k = 0; k < piece->soft.count; k++) {
+        size_t i = piece->soft.at[k];
+        vd2 log = form_log_end(&piece->way, i, vd_load(piece->base.high + i));
+        vdm hard = is_zero(vd_load(piece->softness + i));
+        form_put_pair(&piece->log, i, pair_select(hard, form_pair(&piece->log, i), log));
+    }
 }
 
-/* A cost: no derivatives. */
-FOCAL_BODY form_result form_match(focal_kernel_tier tier, const focal_form_span *span,
-                                  const form_step *s) {
-    form_terms terms = form_both_terms(tier, span, s);
-    vd cost = vd_sub(form_times(s->alpha_positive, terms.positive.value),
-                     form_times(s->alpha_negative, terms.negative.value));
-    vd zero = vd_set(0.0);
-    return (form_result){cost, zero, zero, zero};
-}
+#include "sigmoid_form_terms.body.h"
 
 /* ---- FL* ---- */
 
 /* alpha_t softplus(-w) / gamma, w = gamma y |x| + beta for the y = 2 right - 1 of |x|. */
-FOCAL_BODY form_result form_star(focal_kernel_tier tier, const focal_form_span *span,
-                                 const form_step *s) {
-    vd2 sign = form_sign(s->cross),
-        scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
-    vd zero = vd_set(0.0), y = sign.high;
-    vd2 w = pair_sum(scaled, (vd2){vd_set(span->star_beta), zero});
-    form_logit star = form_logit_of(tier, w.high, w.low);
+FOCAL_BODY form_result form_star(const form_step *s, const form_piece *piece, size_t i) {
+    vd zero = vd_set(0.0), y = vd_load(piece->slope + i);
+    form_logit star = form_logit_of(&piece->scaled, i, vd_load(piece->z.high + i));
     vd not_p = vd_select(star.positive, star.smaller.high, star.larger.high);
     vd alpha = form_alpha(s, s->hard);
     vd softplus = vd_add(star.log1p_e.high, vd_select(star.positive, zero, star.infinite));
@@ -501,23 +314,37 @@ FOCAL_BODY form_result form_star(focal_kernel_tier tier, const focal_form_span *
     return r;
 }
 
+/* ---- Results of a step ---- */
+
+FOCAL_BODY form_result form_focal(focal_kernel_tier tier, focal_kernel_form form,
+                                  const focal_form_span *span, const form_step *s,
+                                  const form_base *base, vd power) {
+    form_result r = form_modulated(tier, span, s, base, power, s->gamma, form_alpha(s, s->hard),
+                                   form_alpha_slope(s));
+    if (form == KERNEL_FORM_FOCAL && span->poly_epsilon != 0.0)
+        form_add_poly(span, s, base, power, &r);
+    return r;
+}
+
+/* t C for t > 0, alpha p^gamma C for t = 0: FOCAL's base at the target 0, or none. */
+FOCAL_BODY form_result form_varifocal(focal_kernel_tier tier, const focal_form_span *span,
+                                      const form_step *s, const form_base *base, vd power) {
+    vd zero = vd_set(0.0), one = vd_set(1.0);
+    vd hard = vd_select(s->x.positive, s->hard.right.high, s->hard.wrong.high);
+    vdm negative = is_zero(hard);
+    vd gamma = vd_select(negative, s->gamma, zero);
+    vd weight_slope = vd_select(s->x.positive, one, vd_neg(one));
+    return form_modulated(tier, span, s, base, vd_select(negative, power, one), gamma,
+                          vd_select(negative, s->alpha_negative, hard),
+                          vd_select(negative, zero, weight_slope));
+}
+
 /* ---- The run ---- */
 
 /* 8 lanes x 2 steps: even and odd steps have sums of their own. */
 typedef struct {
     vd even, odd;
 } form_sum;
-
-FOCAL_BODY void form_store(double *to, size_t at, vd values, size_t count) {
-    if (count == 8)
-        vd_store(to + at, values);
-    else
-        vd_store_n(to + at, values, count);
-}
-
-FOCAL_BODY vd form_load(const double *from, size_t at, size_t count) {
-    return count == 8 ? vd_load(from + at) : vd_load_n(from + at, count);
-}
 
 /* After weighting: the chosen form of the Hessian, its floor, the scale. */
 FOCAL_BODY vd form_guard_hessian(const focal_form_span *span, vd hessian) {
@@ -529,91 +356,163 @@ FOCAL_BODY vd form_guard_hessian(const focal_form_span *span, vd hessian) {
 }
 
 FOCAL_BODY form_result form_of(focal_kernel_tier tier, focal_kernel_form form,
-                               const focal_form_span *span, form_step *s) {
+                               const focal_form_span *span, const form_step *s,
+                               const form_piece *piece, size_t i) {
     if (form == KERNEL_FORM_SPLIT)
-        return form_split(tier, span, s);
+        return form_split(tier, span, s, piece, i);
     if (form == KERNEL_FORM_MATCH)
-        return form_match(tier, span, s);
+        return form_match(tier, span, s, piece, i);
     if (form == KERNEL_FORM_STAR)
-        return form_star(tier, span, s);
+        return form_star(s, piece, i);
+    form_base base = form_base_put(span, piece, i);
+    vd power = vd_load(piece->power + i);
     if (form == KERNEL_FORM_VARIFOCAL)
-        return form_varifocal(tier, span, s);
-    return form_focal(tier, form, span, s);
+        return form_varifocal(tier, span, s, &base, power);
+    return form_focal(tier, form, span, s, &base, power);
 }
 
-FOCAL_BODY form_step form_step_of(focal_kernel_tier tier, const focal_form_span *span, size_t i,
-                                  size_t count) {
-    form_step s;
-    vd x = form_load(span->logits, i, count);
-    s.x = form_logit_of(tier, x, vd_set(0.0));
-    if (span->target_gradient) {
-        vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
-        s.x.turn = vd_mul(expm1_pair_f64(tier, exponent).high, s.x.larger.high);
-    }
-
-    s.target = form_load(span->targets, i, count);
-
-    double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
-    s.hard = form_target_of(s.x.positive, s.target, hard_smoothing);
-    s.cross = form_target_of(s.x.positive, s.target, span->smoothing);
-    s.hard_keep = vd_set(1.0 - hard_smoothing);
-    s.keep = vd_set(1.0 - span->smoothing);
-    s.alpha_positive = form_load(span->alpha_positive, i, count);
-    s.alpha_negative = form_load(span->alpha_negative, i, count);
-    s.gamma = form_load(span->gamma_positive, i, count);
-    s.gamma_negative = form_load(span->gamma_negative, i, count);
-    return s;
-}
-
-FOCAL_BODY void form_sigmoid_step(focal_kernel_tier tier, focal_kernel_form form,
-                                  const focal_form_span *span, size_t i, size_t count,
-                                  form_sum *sum) {
-    vd zero = vd_set(0.0), weight = form_load(span->weight, i, count);
-    form_step s = form_step_of(tier, span, i, count);
-    form_result r = form_of(tier, form, span, &s);
+FOCAL_BODY void form_result_step(focal_kernel_tier tier, focal_kernel_form form,
+                                 const focal_form_span *span, const form_piece *piece,
+                                 size_t at, size_t i, size_t count, form_sum *sum) {
+    vd zero = vd_set(0.0), weight = form_load(span->weight, at, count);
+    form_step s = form_step_last(span, piece, at, i, count);
+    if (form != KERNEL_FORM_STAR)
+        form_step_take_logit(&s, piece, i, form_load(span->logits, at, count));
+    form_result r = form_of(tier, form, span, &s, piece, i);
     vdm weightless = is_zero(weight);
     vd loss = vd_select(weightless, zero, vd_mul(weight, r.loss));
     vd updated = vd_add(sum->even, loss);
     sum->even = sum->odd;
     sum->odd = updated;
     if (span->loss)
-        form_store(span->loss, i, loss, count);
+        form_store(span->loss, at, loss, count);
     vd factor = vd_mul(weight, vd_set(span->scale));
     if (span->target_gradient) {
         vd slope = vd_mul(factor, r.target_gradient);
         slope = vd_select(s.x.positive, slope, vd_neg(slope));
-        form_store(span->target_gradient, i, vd_select(weightless, zero, slope), count);
+        form_store(span->target_gradient, at, vd_select(weightless, zero, slope), count);
     }
     if (span->hessian) {
         vd hessian = form_guard_hessian(span, vd_mul(weight, r.hessian));
-        form_store(span->hessian, i, vd_select(weightless, zero, hessian), count);
+        form_store(span->hessian, at, vd_select(weightless, zero, hessian), count);
     }
     if (span->gradient) {
         vd gradient = vd_mul(factor, r.gradient);
         gradient = vd_select(s.x.positive, gradient, vd_neg(gradient));
-        form_store(span->gradient, i, vd_select(weightless, zero, gradient), count);
+        form_store(span->gradient, at, vd_select(weightless, zero, gradient), count);
+    }
+}
+
+FOCAL_SHARED void form_logits_accurate(const focal_form_span *span, form_piece *piece,
+                                       size_t first, size_t count) {
+    for (size_t i = 0; i < count; i += 8)
+        form_logit_begin(KERNEL_ACCURATE, &piece->way, &piece->x, i,
+                         form_load(span->logits, first + i, form_lanes_of(count - i)),
+                         vd_set(0.0));
+}
+
+FOCAL_SHARED void form_logits_sleef(const focal_form_span *span, form_piece *piece,
+                                    size_t first, size_t count) {
+    for (size_t i = 0; i < count; i += 8)
+        form_logit_begin(KERNEL_SLEEF, &piece->way, &piece->x, i,
+                         form_load(span->logits, first + i, form_lanes_of(count - i)),
+                         vd_set(0.0));
+}
+
+/* What SCALED and FL* have instead, or beside. */
+FOCAL_BODY void form_scaled_logits(focal_kernel_tier tier, focal_kernel_form form,
+                                   const focal_form_span *span, form_piece *piece, size_t first,
+                                   size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        size_t lanes = form_lanes_of(count - i);
+        form_step s = form_step_first(span, first + i, lanes);
+        form_put_smoothed(span, piece, i, &s);
+        vd2 z = form_scaled_logit(form, span, &s, piece, i);
+        form_put_pair(&piece->z, i, z);
+        form_logit_begin(tier, &piece->way, &piece->scaled, i, z.high, z.low);
+    }
+    form_logit_end(tier, &piece->way, &piece->scaled, count);
+}
+
+FOCAL_BODY void form_bases(focal_kernel_tier tier, focal_kernel_form form,
+                           const focal_form_span *given, form_piece *piece, size_t first,
+                           size_t count) {
+    /* A copy: a store might change the span, for all the compiler knows. */
+    const focal_form_span span = *given;
+    piece->soft.count = 0;
+    for (size_t i = 0; i < count; i += 8)
+        form_base_step(tier, form, &span, piece, first + i, i, form_lanes_of(count - i));
+}
+
+FOCAL_BODY void form_results(focal_kernel_tier tier, focal_kernel_form form,
+                             const focal_form_span *given, const form_piece *piece,
+                             size_t first, size_t count, form_sum *total) {
+    const focal_form_span span = *given;
+    form_sum sum = *total;
+    for (size_t i = 0; i < count; i += 8)
+        form_result_step(tier, form, &span, piece, first + i, i, form_lanes_of(count - i),
+                         &sum);
+    *total = sum;
+}
+
+typedef void form_base_loop(const focal_form_span *span, form_piece *piece, size_t first,
+                            size_t count);
+typedef void form_result_loop(const focal_form_span *span, const form_piece *piece,
+                              size_t first, size_t count, form_sum *sum);
+
+/* The phases before the results. */
+FOCAL_BODY void form_piece_phases(focal_kernel_tier tier, focal_kernel_form form,
+                                  const focal_form_span *span, form_piece *piece, size_t first,
+                                  size_t count, form_base_loop *bases) {
+    if (form != KERNEL_FORM_STAR) {
+        (tier == KERNEL_SLEEF ? form_logits_sleef : form_logits_accurate)(span, piece, first,
+                                                                          count);
+        form_logit_end(tier, &piece->way, &piece->x, count);
+    }
+    if (form == KERNEL_FORM_SCALED || form == KERNEL_FORM_STAR)
+        form_scaled_logits(tier, form, span, piece, first, count);
+    if (form == KERNEL_FORM_SPLIT || form == KERNEL_FORM_MATCH) {
+        form_term_powers(tier, form, span, piece, first, count);
+    } else if (form_has_base(form)) {
+        bases(span, piece, first, count);
+        if (form_has_soft_log(form) && tier != KERNEL_SLEEF && piece->soft.count)
+            form_soft_logs(piece);
+        form_powers(tier, &piece->way, &piece->log, piece->base.high, piece->gamma,
+                    piece->power, count);
     }
 }
 
 FOCAL_BODY void form_sigmoid_run(focal_kernel_tier tier, focal_kernel_form form,
-                                 focal_form_span *span) {
+                                 focal_form_span *span, form_base_loop *bases,
+                                 form_result_loop *results) {
+    form_piece piece;
     form_sum sum = {vd_set(0.0), vd_set(0.0)};
-    size_t i = 0;
-    for (; i + 8 <= span->count; i += 8)
-        form_sigmoid_step(tier, form, span, i, 8, &sum);
-    /* Lanes beyond the run have weight 0. */
-    if (i < span->count)
-        form_sigmoid_step(tier, form, span, i, span->count - i, &sum);
+    for (size_t first = 0; first < span->count; first += FORM_PIECE) {
+        size_t left = span->count - first, count = left < FORM_PIECE ? left : FORM_PIECE;
+        form_piece_phases(tier, form, span, &piece, first, count, bases);
+        results(span, &piece, first, count, &sum);
+    }
     span->sum = vd_sum_lanes(vd_add(sum.even, sum.odd));
 }
 
-#define FORM_RUN_OF(name, form)                                                                \
-    FOCAL_SHARED void form_sigmoid_##name##_accurate(focal_form_span *span) {                  \
-        form_sigmoid_run(KERNEL_ACCURATE, form, span);                                         \
+#define FORM_RUN_IN(name, form, tier, constant)                                                \
+    FOCAL_SHARED void form_bases_##name##_##tier(                                              \
+        const focal_form_span *span, form_piece *piece, size_t first, size_t count) {          \
+        if (form_has_base(form))                                                               \
+            form_bases(constant, form, span, piece, first, count);                             \
     }                                                                                          \
-    FOCAL_SHARED void form_sigmoid_##name##_sleef(focal_form_span *span) {                     \
-        form_sigmoid_run(KERNEL_SLEEF, form, span);                                            \
+    FOCAL_SHARED void form_results_##name##_##tier(const focal_form_span *span,                \
+                                                   const form_piece *piece, size_t first,      \
+                                                   size_t count, form_sum *sum) {              \
+        form_results(constant, form, span, piece, first, count, sum);                          \
+    }                                                                                          \
+    FOCAL_SHARED void form_sigmoid_##name##_##tier(focal_form_span *span) {                    \
+        form_sigmoid_run(constant, form, span, form_bases_##name##_##tier,                     \
+                         form_results_##name##_##tier);                                        \
     }
+#define FORM_RUN_OF(name, form)                                                                \
+    FORM_RUN_IN(name, form, accurate, KERNEL_ACCURATE)                                         \
+    FORM_RUN_IN(name, form, sleef, KERNEL_SLEEF)
 #define FORM_SIGMOID_LIST(X)                                                                   \
     X(focal, KERNEL_FORM_FOCAL)                                                                \
     X(split, KERNEL_FORM_SPLIT)                                                                \
@@ -625,6 +524,7 @@ FOCAL_BODY void form_sigmoid_run(focal_kernel_tier tier, focal_kernel_form form,
     X(match, KERNEL_FORM_MATCH)
 FORM_SIGMOID_LIST(FORM_RUN_OF)
 #undef FORM_RUN_OF
+#undef FORM_RUN_IN
 
 FOCAL_BODY void sigmoid_form(focal_form_span *span, focal_kernel_tier tier) {
     switch (span->form) {

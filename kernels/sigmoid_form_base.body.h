@@ -1,0 +1,243 @@
+/* What sigmoid_form.body.h makes its results of, in its notation: logits, targets, and the bases of
+ * modulating factors. Everything is computed for |x|, with the target exchanged for its complement where x is
+ * negative: then p = sigmoid(|x|) is at least 1/2. */
+
+/* A logit. */
+typedef struct {
+    vd magnitude; /* |x|, cut to 2^1000 where a product with it may be infinity minus infinity */
+    vd infinite;  /* |x| */
+    vdm positive; /* x > 0 */
+    vd2 e;        /* exp(-|x|) */
+    vd2 larger;   /* p = sigmoid(|x|) */
+    vd2 smaller;  /* 1 - p */
+    vd2 log1p_e;  /* -log p */
+    vd variance;  /* p (1-p), the derivative of p */
+    vd turn;      /* 1 - 2p without cancellation, for target gradients */
+} form_logit;
+
+/* A target for |x|, right = t or 1 - t, wrong = 1 - right, of which a rounding error would be
+ * multiplied by gamma, or by the logit. */
+typedef struct {
+    vd2 right, wrong;
+} form_target;
+
+/* The base of a modulating factor. */
+typedef struct {
+    vd2 value, log;
+    vd slope;         /* h = b' / b */
+    vd curvature;     /* b'' / b */
+    vd by_target;     /* d b / d right, or 0 for a base that has instead */
+    vd log_by_target; /* d log b / d right */
+} form_base;
+
+/* What all forms read of a step. */
+typedef struct {
+    form_logit x;
+    form_target hard, cross; /* that modulating factors see, and that the cross-entropy sees */
+    vd alpha_positive, alpha_negative, gamma, gamma_negative;
+    vd target; /* as given */
+    vd keep;   /* 1 - smoothing, d cross / d target */
+    vd hard_keep;
+} form_step;
+
+/* A piece between its phases. */
+typedef struct {
+    form_way way;
+    form_logits x;
+    /* Of SCALED and FL*: the logit that their factor has, and its shares. */
+    form_pairs z;
+    form_logits scaled;
+    form_pairs base, log;
+    double slope[FORM_PIECE], curvature[FORM_PIECE], by_target[FORM_PIECE],
+        log_by_target[FORM_PIECE];
+    double gamma[FORM_PIECE], power[FORM_PIECE];
+    /* Of SPLIT and MATCH: the term of the wrong side. */
+    form_pairs wrong_log;
+    double wrong_gamma[FORM_PIECE], wrong_power[FORM_PIECE];
+    double right[FORM_PIECE], wrong[FORM_PIECE]; /* smoothed targets of the cross-entropy */
+    double softness[FORM_PIECE];                 /* right wrong, of the steps in `soft` */
+    form_steps soft;                             /* that have targets other than 0 and 1 */
+} form_piece;
+
+/* ---- Logits and targets ---- */
+
+FOCAL_BODY form_logit form_logit_sides(vd x) {
+    form_logit l;
+    l.positive = vdm_lt(vd_set(0.0), x);
+    l.infinite = vd_abs(x);
+    l.magnitude = vd_min(vd_set(0x1p1000), l.infinite);
+    return l;
+}
+
+FOCAL_BODY vd2 form_logit_exponent(const form_logit *l, vd low) {
+    return (vd2){vd_neg(l->magnitude), vd_select(l->positive, vd_neg(low), low)};
+}
+
+FOCAL_BODY form_logit form_logit_of(const form_logits *from, size_t i, vd x) {
+    form_logit l = form_logit_sides(x);
+    l.e = form_pair(&from->e, i);
+    l.larger = form_pair(&from->larger, i);
+    l.smaller = form_pair(&from->smaller, i);
+    l.log1p_e = form_pair(&from->log1p_e, i);
+    l.variance = vd_mul(l.larger.high, l.smaller.high);
+    l.turn = vd_set(0.0);
+    return l;
+}
+
+/* Of x and a low part. */
+FOCAL_BODY void form_logit_begin(focal_kernel_tier tier, form_way *way, form_logits *logits,
+                                 size_t i, vd x, vd low) {
+    form_logit l = form_logit_sides(x);
+    vd2 exponent = form_logit_exponent(&l, low);
+    if (tier == KERNEL_SLEEF) {
+        vd2 e = exp_sleef(exponent);
+        form_put_pair(&logits->e, i, e);
+        form_put_shares(logits, i, e);
+        form_put_pair(&logits->log1p_e, i, log1p_pair_f64(tier, e, e));
+        return;
+    }
+    form_put_argument(way, i, exp_reduce_f64(exponent));
+}
+
+FOCAL_BODY void form_logit_end(focal_kernel_tier tier, form_way *way, form_logits *logits,
+                               size_t count) {
+    if (tier != KERNEL_SLEEF)
+        form_logit_phases(way, logits, count);
+}
+
+/* t (1-s) + s/2 and its complement; products with 1 are exact, so the short way has the same bits. */
+FOCAL_BODY form_target form_target_of(vdm positive, vd t, double smoothing) {
+    vd one = vd_set(1.0), zero = vd_set(0.0);
+    vd2 of_one = {t, zero}, of_zero = exact_sum(one, vd_neg(t));
+    if (smoothing != 0.0) {
+        vd2 keep = exact_sum_ordered(one, vd_set(-smoothing));
+        vd2 half = {vd_set(0.5 * smoothing), zero};
+        of_one = pair_sum(pair_product(of_one, keep), half);
+        of_zero = pair_sum(pair_product(of_zero, keep), half);
+    }
+    return (form_target){pair_select(positive, of_one, of_zero),
+                         pair_select(positive, of_zero, of_one)};
+}
+
+/* -log(1 - p) as a pair; that of p is log1p_e. */
+FOCAL_BODY vd2 form_softplus(const form_logit *l) {
+    return pair_sum((vd2){l->magnitude, vd_set(0.0)}, l->log1p_e);
+}
+
+/* A factor 0 takes an infinity along. */
+FOCAL_BODY vd form_times(vd factor, vd other) {
+    return vd_select(is_zero(factor), vd_set(0.0), vd_mul(factor, other));
+}
+
+/* softplus(|x|) - right |x| */
+FOCAL_BODY vd form_cross_entropy(const form_logit *l, form_target t) {
+    return vd_add(form_times(t.wrong.high, l->infinite), l->log1p_e.high);
+}
+
+FOCAL_BODY vd form_finite(vd a) {
+    return vd_min(vd_set(0x1p1000), a);
+}
+
+/* `soft` for targets between 0 and 1, else what holds at wrong = 0 or at right = 0. */
+FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
+    vd result = vd_select(is_zero(t.right.high), wrong, soft);
+    return vd_select(is_zero(t.wrong.high), right, result);
+}
+
+/* log(1 - p) where the target is on the right side, and log p elsewhere: that of a base which is 1 - p or
+ * p where the target is hard. What it is for others is a phase of its own. */
+FOCAL_BODY vd2 form_hard_log(const form_step *s) {
+    vd zero = vd_set(0.0);
+    vd2 far = {vd_select(is_zero(s->hard.wrong.high), s->x.magnitude, zero), zero};
+    return pair_negative(pair_sum(far, s->x.log1p_e));
+}
+
+/* ---- Bases ---- */
+
+/* q = 1 - p_t, linear in p: q' = (wrong - right) p (1-p). */
+FOCAL_BODY form_base form_base_focal(const form_step *s) {
+    const form_logit *x = &s->x;
+    form_target t = s->hard;
+    vd2 q = pair_sum(pair_product(x->larger, t.wrong), pair_product(x->smaller, t.right));
+    vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
+    vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
+    slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
+    return (form_base){q, form_hard_log(s), slope, vd_mul(slope, turn), x->turn, vd_set(0.0)};
+}
+
+/* The same where all targets are 0 or 1. */
+FOCAL_BODY form_base form_base_hard(const form_step *s) {
+    const form_logit *x = &s->x;
+    vdm right = is_zero(s->hard.wrong.high);
+    vd turn = vd_sub(x->smaller.high, x->larger.high);
+    vd slope = vd_select(right, vd_neg(x->larger.high), x->smaller.high);
+    return (form_base){pair_select(right, x->smaller, x->larger),
+                       form_hard_log(s),
+                       slope,
+                       vd_mul(slope, turn),
+                       x->turn,
+                       vd_set(0.0)};
+}
+
+/* 2 right - 1 */
+FOCAL_BODY vd2 form_sign(form_target t) {
+    return pair_sum(t.right, pair_negative(t.wrong));
+}
+
+/* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
+FOCAL_BODY form_base form_base_scaled(const form_step *s, const form_piece *piece, size_t i) {
+    vd y = form_sign(s->hard).high;
+    vd2 z = form_pair(&piece->z, i);
+    form_logit scaled = form_logit_of(&piece->scaled, i, z.high);
+    vd2 base = pair_select(scaled.positive, scaled.smaller, scaled.larger);
+    vd p = vd_select(scaled.positive, scaled.larger.high, scaled.smaller.high);
+    vd2 zero = {vd_set(0.0), vd_set(0.0)};
+    vd2 log = pair_negative(pair_sum(pair_select(scaled.positive, z, zero), scaled.log1p_e));
+    return (form_base){base,
+                       log,
+                       vd_neg(vd_mul(y, p)),
+                       vd_mul(vd_mul(y, y), vd_mul(p, vd_sub(p, base.high))),
+                       vd_set(0.0),
+                       vd_mul(vd_set(-2.0), vd_mul(s->x.magnitude, p))};
+}
+
+/* C' = p - right. */
+FOCAL_BODY vd form_cross_slope(const form_logit *x, form_target t) {
+    return vd_sub(vd_mul(t.wrong.high, x->larger.high), vd_mul(t.right.high, x->smaller.high));
+}
+
+/* 1 - exp(-C) = (e - expm1(-wrong |x|)) p, b' = exp(-C) C', b'' = exp(-C) (C'' - C'^2). */
+FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_step *s) {
+    const form_logit *x = &s->x;
+    vd2 exponent = pair_negative(pair_scale(s->hard.wrong, x->magnitude));
+    vd2 away = expm1_pair_f64(tier, exponent);
+    vd2 base = pair_product(pair_sum(x->e, pair_negative(away)), x->larger);
+    vd rest = vd_mul(exp_pair_f64(tier, exponent).high, x->larger.high);
+    vd cross = form_cross_slope(x, s->hard), one = vd_set(1.0);
+    vd ratio = form_by_hardness(s->hard, vd_div(cross, base.high), vd_neg(one), one);
+    vd bend = form_by_hardness(s->hard, vd_div(x->variance, base.high), x->larger.high,
+                               x->smaller.high);
+    vd slope = vd_mul(rest, ratio);
+    vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, cross)));
+    return (form_base){
+        base,       form_hard_log(s), slope, curvature, vd_neg(vd_mul(rest, x->magnitude)),
+        vd_set(0.0)};
+}
+
+/* |p - t|; where it is 0 its derivatives are taken as 0. */
+FOCAL_BODY form_base form_base_quality(bool soft, const form_step *s) {
+    const form_logit *x = &s->x;
+    vd zero = vd_set(0.0), one = vd_set(1.0);
+    vd2 distance = pair_sum(s->hard.wrong, pair_negative(x->smaller));
+    vdm negative = vdm_lt(distance.high, zero);
+    vd2 base = pair_select(negative, pair_negative(distance), distance);
+    vd sign = vd_select(negative, vd_neg(one), vd_select(is_zero(base.high), zero, one));
+    vd slope = zero;
+    if (soft) {
+        slope = vd_div(vd_mul(sign, x->variance), base.high);
+        slope = vd_select(is_zero(base.high), zero, slope);
+    }
+    slope = form_by_hardness(s->hard, slope, vd_neg(x->larger.high), x->smaller.high);
+    vd turn = vd_sub(x->smaller.high, x->larger.high);
+    return (form_base){base, form_hard_log(s), slope, vd_mul(slope, turn), vd_neg(sign), zero};
+}
