@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert.h"
+#include "planes.h"
 #include "targets.h"
 
 /* About 100 KiB on the stack of the thread that runs a task. */
@@ -246,6 +247,67 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
     result->loss = span.sum;
 }
 
+/* All rows' labels; -1 for those that are skipped. */
+static void take_plane_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
+    focal_target_kind kind = call->plan->problem.target_kind;
+    for (size_t r = 0; r < tile->rows; r++)
+        labels[r] = tile->skip && tile->skip[r]
+                        ? -1
+                        : (int32_t)focal_label_at(kind, call->buffers.targets, tile->row + r);
+}
+
+/* The floats of a tile's planes: where they are, or NULL if they have to be staged. */
+static float *planes_in_array(const focal_tile *tile, const focal_layout *layout, void *array,
+                              focal_dtype dtype) {
+    bool direct = dtype == FOCAL_F32 && focal_tile_has_whole_planes(tile, layout);
+    return direct ? (float *)(void *)focal_tile_start(tile, layout, array, sizeof(float))
+                  : NULL;
+}
+
+/* Rows that are adjacent go to the kernel as columns, skipped ones with them. */
+static void run_planes(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                       focal_block_result *result) {
+    const focal_plan *plan = call->plan;
+    const focal_problem *problem = &plan->problem;
+    const focal_buffers *buffers = &call->buffers;
+    focal_span span = start_span(call, tile);
+    span.columns = true;
+    span.rows = tile->rows;
+    take_plane_labels(call, tile, scratch->labels);
+    span.labels = scratch->labels;
+    span.logits = planes_in_array(tile, &plan->logits, (void *)(uintptr_t)buffers->logits,
+                                  problem->dtype);
+    span.logits_stride = plan->logits.class_stride;
+    if (!span.logits) {
+        focal_planes_take(tile, &plan->logits, buffers->logits, problem->dtype,
+                          scratch->logits);
+        span.logits = scratch->logits;
+        span.logits_stride = tile->rows;
+    }
+    bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
+    float *gradient = NULL;
+    if (gradient_wanted) {
+        gradient =
+            planes_in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
+        span.gradient = gradient ? gradient : scratch->logits;
+        span.gradient_stride = gradient ? plan->gradient.class_stride : tile->rows;
+    }
+    bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS;
+    if (rows_wanted)
+        span.row_loss = problem->loss_dtype == FOCAL_F32
+                            ? (float *)buffers->row_loss + tile->row
+                            : scratch->row_loss;
+    plan->kernel->function(&span);
+    if (gradient_wanted && !gradient)
+        focal_planes_give(tile, &plan->gradient, scratch->logits, buffers->gradient,
+                          problem->gradient_dtype);
+    if (rows_wanted && problem->loss_dtype != FOCAL_F32)
+        focal_store_f32(problem->loss_dtype, scratch->row_loss,
+                        (char *)buffers->row_loss + tile->row * plan->loss_size, tile->rows);
+    *result = (focal_block_result){span.sum, 0.0, (int64_t)tile->kept,
+                                   (int64_t)(tile->rows - tile->kept)};
+}
+
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
@@ -256,7 +318,9 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
         focal_tile tile = focal_block_tile(plan, block);
         if (ignore)
             focal_tile_skip(call, &tile, scratch.skip);
-        if (plan->problem.op == FOCAL_SOFTMAX)
+        if (plan->by_planes)
+            run_planes(call, &tile, &scratch, &results[block]);
+        else if (plan->problem.op == FOCAL_SOFTMAX)
             run_softmax(call, &tile, &scratch, &results[block]);
         else
             run_sigmoid(call, &tile, &scratch, &results[block]);

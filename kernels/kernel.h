@@ -4,6 +4,7 @@
 #ifndef FOCAL_KERNEL_H
 #define FOCAL_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,8 @@ typedef struct focal_span {
     size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
     size_t logits_stride; /* softmax: elements between rows */
     size_t gradient_stride;
+    bool columns; /* softmax, tier fast: the rows are adjacent, and the strides between classes;
+                   * then at most 256 classes, and a negative label skips its row */
     uint32_t half_steps; /* 2 gamma, for KERNEL_GH */
     double gamma;
     double alpha_positive; /* alpha_t of target 1 (of every row for softmax); 1 without alpha */

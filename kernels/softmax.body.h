@@ -183,10 +183,16 @@ FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
                    classes - i);
 }
 
+#include "softmax_columns.body.h"
+
 FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
                               focal_kernel_target kind, focal_kernel_direction direction,
                               focal_gamma_class gamma_class, size_t unroll) {
     (void)kind;
+    if (tier == KERNEL_FAST && span->columns) {
+        softmax_columns_block(span, direction, gamma_class);
+        return;
+    }
     double total = 0.0;
     softmax_rows rows;
     for (size_t first = 0; first < span->rows; first += SOFTMAX_GROUP) {
