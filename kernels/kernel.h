@@ -68,6 +68,10 @@ typedef struct focal_kernel {
 
 struct focal_form_kernel; /* form.h */
 
+/* `count` elements; the arrays may not overlap. */
+typedef void focal_half_load(const uint16_t *restrict from, float *restrict to, size_t count);
+typedef void focal_half_store(const float *restrict from, uint16_t *restrict to, size_t count);
+
 /* All kernels of one ISA row: the one symbol that its object exports. */
 typedef struct focal_kernel_table {
     const char *isa;
@@ -75,6 +79,8 @@ typedef struct focal_kernel_table {
     const focal_kernel *kernels;
     size_t form_count;
     const struct focal_form_kernel *forms;
+    focal_half_load *load_f16, *load_bf16;
+    focal_half_store *store_f16, *store_bf16;
 } focal_kernel_table;
 
 #define FOCAL_ISA_ROW(isa, needs) extern const focal_kernel_table focal_kernels_##isa;
