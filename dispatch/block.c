@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert.h"
+#include "planes.h"
 #include "targets.h"
 
 /* About 100 KiB on the stack of the thread that runs a task. */
@@ -19,6 +20,7 @@ typedef struct {
     uint16_t raw[FOCAL_BLOCK]; /* 16-bit elements on their way */
     uint8_t binary[FOCAL_BLOCK];
     uint8_t skip[FOCAL_BLOCK];
+    const focal_kernel_table *table; /* has the conversions */
     float *row; /* the task's part of the workspace, for softmax rows longer than a block */
 } block_scratch;
 
@@ -36,26 +38,29 @@ static focal_tile piece_of_row(const focal_tile *tile, size_t column) {
 }
 
 /* The tile's elements as contiguous floats, in `staged` unless they are that already. */
-static const float *take(const focal_tile *tile, const focal_layout *layout, const void *array,
-                         focal_dtype dtype, uint16_t *raw, float *staged) {
+static const float *take(block_scratch *scratch, const focal_tile *tile,
+                         const focal_layout *layout, const void *array, focal_dtype dtype,
+                         float *staged) {
     if (dtype == FOCAL_F32)
         return focal_gather(tile, layout, array, sizeof(float), staged);
-    const void *elements = focal_gather(tile, layout, array, sizeof *raw, raw);
-    focal_load_f32(dtype, elements, staged, tile->kept * tile->width);
+    const void *elements =
+        focal_gather(tile, layout, array, sizeof *scratch->raw, scratch->raw);
+    focal_load_f32(scratch->table, dtype, elements, staged, tile->kept * tile->width);
     return staged;
 }
 
 /* Puts staged results where they belong, rounded to their type. */
-static void give(const focal_tile *tile, const focal_layout *layout, const float *staged,
-                 void *array, focal_dtype dtype, uint16_t *raw) {
+static void give(block_scratch *scratch, const focal_tile *tile, const focal_layout *layout,
+                 const float *staged, void *array, focal_dtype dtype) {
     if (dtype == FOCAL_F32) {
         focal_scatter(tile, layout, staged, array, sizeof(float));
     } else if (focal_tile_is_whole(tile, layout)) {
-        focal_store_f32(dtype, staged, focal_tile_start(tile, layout, array, sizeof *raw),
+        focal_store_f32(scratch->table, dtype, staged,
+                        focal_tile_start(tile, layout, array, sizeof *scratch->raw),
                         tile->kept * tile->width);
     } else {
-        focal_store_f32(dtype, staged, raw, tile->kept * tile->width);
-        focal_scatter(tile, layout, raw, array, sizeof *raw);
+        focal_store_f32(scratch->table, dtype, staged, scratch->raw, tile->kept * tile->width);
+        focal_scatter(tile, layout, scratch->raw, array, sizeof *scratch->raw);
     }
 }
 
@@ -126,8 +131,8 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
         return;
     }
     focal_span span = start_span(call, tile);
-    span.logits = take(tile, &plan->logits, buffers->logits, problem->dtype, scratch->raw,
-                       scratch->logits);
+    span.logits =
+        take(scratch, tile, &plan->logits, buffers->logits, problem->dtype, scratch->logits);
     if (focal_target_is_label(problem->target_kind)) {
         result->positives = take_labels(call, tile, scratch->labels);
         span.labels = scratch->labels;
@@ -136,8 +141,8 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
                                     scratch->binary);
         result->positives = count_ones(span.targets, tile->kept * tile->width);
     } else {
-        span.targets = take(tile, &plan->targets, buffers->targets, problem->targets_dtype,
-                            scratch->raw, scratch->targets);
+        span.targets = take(scratch, tile, &plan->targets, buffers->targets,
+                            problem->targets_dtype, scratch->targets);
     }
     bool loss_wanted = problem->outputs & FOCAL_OUTPUT_LOSS;
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
@@ -158,14 +163,13 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     }
     plan->kernel->function(&span);
     if (loss_wanted && !loss)
-        give(tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype,
-             scratch->raw);
+        give(scratch, tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype);
     if (rows_wanted && !row_loss)
-        give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
-             scratch->raw);
+        give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
+             problem->loss_dtype);
     if (gradient_wanted && !gradient)
-        give(tile, &plan->gradient, scratch->logits, buffers->gradient, problem->gradient_dtype,
-             scratch->raw);
+        give(scratch, tile, &plan->gradient, scratch->logits, buffers->gradient,
+             problem->gradient_dtype);
     result->loss = span.sum;
 }
 
@@ -176,25 +180,26 @@ static bool has_plain_rows(const focal_tile *tile, const focal_layout *layout,
            tile->kept == tile->rows;
 }
 
-static void stage_rows(const focal_call *call, const focal_tile *tile, uint16_t *raw,
+static void stage_rows(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
                        float *staged) {
     const focal_plan *plan = call->plan;
     for (size_t column = 0; column < tile->width; column += FOCAL_BLOCK) {
         focal_tile piece = piece_of_row(tile, column);
         float *to = staged + column;
         const float *from =
-            take(&piece, &plan->logits, call->buffers.logits, plan->problem.dtype, raw, to);
+            take(scratch, &piece, &plan->logits, call->buffers.logits, plan->problem.dtype, to);
         if (from != to)
             memcpy(to, from, piece.kept * piece.width * sizeof *to);
     }
 }
 
-static void unstage_gradient(const focal_call *call, const focal_tile *tile, uint16_t *raw,
-                             const float *staged) {
+static void unstage_gradient(const focal_call *call, const focal_tile *tile,
+                             block_scratch *scratch, const float *staged) {
+    const focal_plan *plan = call->plan;
     for (size_t column = 0; column < tile->width; column += FOCAL_BLOCK) {
         focal_tile piece = piece_of_row(tile, column);
-        give(&piece, &call->plan->gradient, staged + column, call->buffers.gradient,
-             call->plan->problem.gradient_dtype, raw);
+        give(scratch, &piece, &plan->gradient, staged + column, call->buffers.gradient,
+             plan->problem.gradient_dtype);
     }
 }
 
@@ -218,7 +223,7 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
             tile, &plan->logits, buffers->logits, sizeof(float));
         span.logits_stride = plan->logits.stride;
     } else {
-        stage_rows(call, tile, scratch->raw, staged);
+        stage_rows(call, tile, scratch, staged);
         span.logits = staged;
         span.logits_stride = tile->width;
     }
@@ -239,24 +244,88 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
     }
     plan->kernel->function(&span);
     if (gradient_wanted && !direct)
-        unstage_gradient(call, tile, scratch->raw, staged);
+        unstage_gradient(call, tile, scratch, staged);
     if (rows_wanted && !row_loss)
-        give(&rows, &row_layout, scratch->row_loss, buffers->row_loss, problem->loss_dtype,
-             scratch->raw);
+        give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
+             problem->loss_dtype);
     result->loss = span.sum;
+}
+
+/* All rows' labels; -1 for those that are skipped. */
+static void take_plane_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
+    focal_target_kind kind = call->plan->problem.target_kind;
+    for (size_t r = 0; r < tile->rows; r++)
+        labels[r] = tile->skip && tile->skip[r]
+                        ? -1
+                        : (int32_t)focal_label_at(kind, call->buffers.targets, tile->row + r);
+}
+
+/* The floats of a tile's planes: where they are, or NULL if they have to be staged. */
+static float *planes_in_array(const focal_tile *tile, const focal_layout *layout, void *array,
+                              focal_dtype dtype) {
+    bool direct = dtype == FOCAL_F32 && focal_tile_has_whole_planes(tile, layout);
+    return direct ? (float *)(void *)focal_tile_start(tile, layout, array, sizeof(float))
+                  : NULL;
+}
+
+/* Rows that are adjacent go to the kernel as columns, skipped ones with them. */
+static void run_planes(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                       focal_block_result *result) {
+    const focal_plan *plan = call->plan;
+    const focal_problem *problem = &plan->problem;
+    const focal_buffers *buffers = &call->buffers;
+    focal_span span = start_span(call, tile);
+    span.columns = true;
+    span.rows = tile->rows;
+    take_plane_labels(call, tile, scratch->labels);
+    span.labels = scratch->labels;
+    span.logits = planes_in_array(tile, &plan->logits, (void *)(uintptr_t)buffers->logits,
+                                  problem->dtype);
+    span.logits_stride = plan->logits.class_stride;
+    if (!span.logits) {
+        focal_planes_take(scratch->table, tile, &plan->logits, buffers->logits, problem->dtype,
+                          scratch->logits);
+        span.logits = scratch->logits;
+        span.logits_stride = tile->rows;
+    }
+    bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
+    float *gradient = NULL;
+    if (gradient_wanted) {
+        gradient =
+            planes_in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
+        span.gradient = gradient ? gradient : scratch->logits;
+        span.gradient_stride = gradient ? plan->gradient.class_stride : tile->rows;
+    }
+    bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS;
+    if (rows_wanted)
+        span.row_loss = problem->loss_dtype == FOCAL_F32
+                            ? (float *)buffers->row_loss + tile->row
+                            : scratch->row_loss;
+    plan->kernel->function(&span);
+    if (gradient_wanted && !gradient)
+        focal_planes_give(scratch->table, tile, &plan->gradient, scratch->logits,
+                          buffers->gradient, problem->gradient_dtype);
+    if (rows_wanted && problem->loss_dtype != FOCAL_F32)
+        focal_store_f32(scratch->table, problem->loss_dtype, scratch->row_loss,
+                        (char *)buffers->row_loss + tile->row * plan->loss_size, tile->rows);
+    *result = (focal_block_result){span.sum, 0.0, (int64_t)tile->kept,
+                                   (int64_t)(tile->rows - tile->kept)};
 }
 
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
+    scratch.table = plan->isa->table;
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
     bool ignore = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
     for (size_t block = first; block < first + count; block++) {
         focal_tile tile = focal_block_tile(plan, block);
         if (ignore)
             focal_tile_skip(call, &tile, scratch.skip);
-        if (plan->problem.op == FOCAL_SOFTMAX)
+        if (plan->by_planes)
+            run_planes(call, &tile, &scratch, &results[block]);
+        else if (plan->problem.op == FOCAL_SOFTMAX)
             run_softmax(call, &tile, &scratch, &results[block]);
         else
             run_sigmoid(call, &tile, &scratch, &results[block]);

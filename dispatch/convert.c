@@ -1,21 +1,10 @@
-/* Conversions of arrays. The 16-bit ones are integer arithmetic and selections without branches,
- * so that compilers vectorise them for any target; each rounds directly from its source, since
- * rounding to float on the way from double to 16 bits would round twice. */
+/* Conversions of arrays. Doubles are rounded to 16 bits directly, since rounding to float on the way
+ * would round twice. */
 #include "convert.h"
 
 #include <string.h>
 
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "half.h"
 
 static uint64_t bits_of_double(double value) {
     uint64_t bits;
@@ -27,40 +16,6 @@ static double double_of(uint64_t bits) {
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
-}
-
-/* Exponents 1 ... 30 are moved from bias 15 to 127, 31 on to 255. A subnormal is m 2^-24, the
- * difference of two normal floats, so that no flush mode matters. */
-static float float_of_f16(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, shifted = (uint32_t)(half & 0x7fff) << 13;
-    uint32_t exponent = shifted & 0x0f800000;
-    uint32_t normal = shifted + 0x38000000 + (exponent == 0x0f800000 ? 0x38000000 : 0);
-    uint32_t subnormal = bits_of(float_of(shifted + 0x38800000) - 0x1p-14F);
-    return float_of(sign | (exponent == 0 ? subnormal : normal));
-}
-
-static float float_of_bf16(uint16_t upper) {
-    return float_of((uint32_t)upper << 16);
-}
-
-/* What the four roundings to 16 bits share: half of the last place and one more if the result
- * would be odd are added, the rest is cut off. A subnormal result is the sum with a power of two
- * whose last place is the subnormals' spacing. */
-static uint16_t f16_of_float(float value) {
-    uint32_t bits = bits_of(value), size = bits & 0x7fffffff;
-    uint32_t normal = (size + 0xfff + (size >> 13 & 1) - 0x38000000) >> 13;
-    uint32_t subnormal = bits_of(float_of(size) + 0.5F) - 0x3f000000;
-    uint32_t finite = size < 0x38800000 ? subnormal : normal;
-    uint32_t nan = 0x7e00 | (size >> 13 & 0x1ff);
-    uint32_t rounded = size < 0x477ff000 ? finite : 0x7c00;
-    return (uint16_t)(bits >> 16 & 0x8000) | (uint16_t)(size > 0x7f800000 ? nan : rounded);
-}
-
-static uint16_t bf16_of_float(float value) {
-    uint32_t bits = bits_of(value), size = bits & 0x7fffffff;
-    uint32_t rounded = (size + 0x7fff + (size >> 16 & 1)) >> 16;
-    uint32_t nan = 0x7fc0 | (size >> 16 & 0x3f);
-    return (uint16_t)(bits >> 16 & 0x8000) | (uint16_t)(size > 0x7f800000 ? nan : rounded);
 }
 
 #define DOUBLE_INFINITY UINT64_C(0x7ff0000000000000)
@@ -92,11 +47,11 @@ static float float_of_double(double value) {
 }
 
 static double double_of_f16(uint16_t half) {
-    return (double)float_of_f16(half);
+    return (double)focal_float_of_f16(half);
 }
 
 static double double_of_bf16(uint16_t upper) {
-    return (double)float_of_bf16(upper);
+    return (double)focal_float_of_bf16(upper);
 }
 
 static double double_of_float(float value) {
@@ -124,11 +79,12 @@ size_t focal_dtype_size(focal_dtype dtype) {
             out[i] = convert(in[i]);                                                           \
     } while (0)
 
-void focal_load_f32(focal_dtype dtype, const void *from, float *to, size_t count) {
+void focal_load_f32(const focal_kernel_table *table, focal_dtype dtype, const void *from,
+                    float *to, size_t count) {
     if (dtype == FOCAL_F16)
-        CONVERT_ALL(uint16_t, float, float_of_f16);
+        table->load_f16(from, to, count);
     else if (dtype == FOCAL_BF16)
-        CONVERT_ALL(uint16_t, float, float_of_bf16);
+        table->load_bf16(from, to, count);
     else if (dtype == FOCAL_F64)
         CONVERT_ALL(double, float, float_of_double);
     else
@@ -146,11 +102,12 @@ void focal_load_f64(focal_dtype dtype, const void *from, double *to, size_t coun
         CONVERT_ALL(float, double, double_of_float);
 }
 
-void focal_store_f32(focal_dtype dtype, const float *from, void *to, size_t count) {
+void focal_store_f32(const focal_kernel_table *table, focal_dtype dtype, const float *from,
+                     void *to, size_t count) {
     if (dtype == FOCAL_F16)
-        CONVERT_ALL(float, uint16_t, f16_of_float);
+        table->store_f16(from, to, count);
     else if (dtype == FOCAL_BF16)
-        CONVERT_ALL(float, uint16_t, bf16_of_float);
+        table->store_bf16(from, to, count);
     else if (dtype == FOCAL_F64)
         CONVERT_ALL(float, double, double_of_float);
     else

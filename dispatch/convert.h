@@ -5,17 +5,21 @@
 #include <stddef.h>
 
 #include "focal.h"
+#include "kernel.h"
 
 /* Bytes of one element; 0 for a number that is no dtype. */
 size_t focal_dtype_size(focal_dtype dtype);
 
-/* Exact, but for f64 to float, which is rounded. NaN stays NaN. The arrays may not overlap. */
-void focal_load_f32(focal_dtype dtype, const void *from, float *to, size_t count);
+/* Exact, but for f64 to float, which is rounded. NaN stays NaN. The arrays may not overlap. Between float
+ * and 16 bits the table's functions are used. */
+void focal_load_f32(const focal_kernel_table *table, focal_dtype dtype, const void *from,
+                    float *to, size_t count);
 void focal_load_f64(focal_dtype dtype, const void *from, double *to, size_t count);
 
 /* Rounded once, to nearest with ties to even: overflow gives infinity, small results are
  * subnormal. NaN stays NaN and quiet. */
-void focal_store_f32(focal_dtype dtype, const float *from, void *to, size_t count);
+void focal_store_f32(const focal_kernel_table *table, focal_dtype dtype, const float *from,
+                     void *to, size_t count);
 void focal_store_f64(focal_dtype dtype, const double *from, void *to, size_t count);
 
 #endif

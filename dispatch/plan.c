@@ -182,6 +182,17 @@ static bool stages_long_rows(const focal_plan *plan) {
            !(plain_logits && (!gradient || plain_gradient));
 }
 
+/* Lanes that are rows would be idle in blocks of fewer rows. */
+enum { PLANES_MIN_ROWS = 16, PLANES_MAX_CLASSES = FOCAL_BLOCK / PLANES_MIN_ROWS };
+
+/* Whether the kernel takes blocks class by class, and no row has to be brought together. */
+static bool goes_by_planes(const focal_plan *plan) {
+    size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
+    return plan->kernel && plan->kernel->op == KERNEL_SOFTMAX &&
+           plan->kernel->tier == KERNEL_FAST && plan->problem.inner > 1 &&
+           rows >= PLANES_MIN_ROWS && plan->columns <= PLANES_MAX_CLASSES;
+}
+
 static void cut_into_blocks(focal_plan *plan) {
     size_t rows = plan->rows, columns = plan->columns;
     plan->rows_per_block = 1;
@@ -192,6 +203,7 @@ static void cut_into_blocks(focal_plan *plan) {
         plan->rows_per_block = FOCAL_BLOCK / columns;
     else if (plan->problem.op == FOCAL_SIGMOID)
         plan->blocks_per_row = (columns + FOCAL_BLOCK - 1) / FOCAL_BLOCK;
+    plan->by_planes = goes_by_planes(plan);
     plan->blocks =
         (rows + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
     size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * columns;

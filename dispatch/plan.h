@@ -50,6 +50,7 @@ struct focal_plan {
      * of summation, and so do not depend on grain, threads or outputs. */
     size_t rows_per_block, blocks_per_row, blocks;
     size_t grain, tasks; /* blocks per task */
+    bool by_planes;      /* softmax rows that the kernel takes as columns (kernel.h) */
     /* Floats in the workspace per task, for softmax rows that are longer than a block and do not
      * lie as the kernel wants them. 0 for others. */
     size_t row_scratch;

@@ -5,14 +5,24 @@
 #ifndef FOCAL_ACCURATE_H
 #define FOCAL_ACCURATE_H
 
-/* exp(a) for a <= 0, relative error 2^-34. Cut at -240: what is left there, 2^-346, is 0 as a float
+/* An exponential's argument: a = n ln 2 + r, with n in the low bits of magic. */
+typedef struct {
+    vd r, magic;
+} accurate_exp_argument;
+
+/* Of exp(a) for a <= 0, relative error 2^-34. Cut at -240: what is left there, 2^-346, is 0 as a float
  * even times the largest upstream factor. NaN stays NaN: its low 12 bits, which the integer addition
  * would move to the exponent, are clear in one that was a float. */
-FOCAL_BODY vd accurate_exp(vd a) {
+FOCAL_BODY accurate_exp_argument accurate_exp_reduce(vd a) {
     vd shift = vd_set(0x1.8p52);
     a = vd_max(vd_set(-240.0), a);
     vd magic = vd_fma(a, vd_set(0x1.71547652b82fep+0), shift);
-    vd r = vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a);
+    return (accurate_exp_argument){
+        vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a), magic};
+}
+
+FOCAL_BODY vd accurate_exp_reduced(accurate_exp_argument argument) {
+    vd r = argument.r;
     vd p = vd_set(0x1.9dda6d38e0e37p-13);
     p = vd_fma(p, r, vd_set(0x1.6d96c38b47155p-10));
     p = vd_fma(p, r, vd_set(0x1.1113b3cada256p-7));
@@ -21,7 +31,11 @@ FOCAL_BODY vd accurate_exp(vd a) {
     p = vd_fma(p, r, vd_set(0x1.00000043850ffp-1));
     p = vd_fma(p, r, vd_set(0x1.00000001607a8p+0));
     p = vd_fma(p, r, vd_set(1.0));
-    return vd_pow2_scale(p, magic);
+    return vd_pow2_scale(p, argument.magic);
+}
+
+FOCAL_BODY vd accurate_exp(vd a) {
+    return accurate_exp_reduced(accurate_exp_reduce(a));
 }
 
 /* log1p(e) for 0 <= e <= 1 given smaller = e / (1 + e), relative error 2^-34: with v = e * smaller,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "form.h"
+#include "half.h"
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "the kernels need IEEE arithmetic: leave fast-math out of the compiler's flags"
@@ -42,6 +43,8 @@
 #include "logistic_f64.h"
 
 #include "sigmoid_plain.body.h"
+
+#include "half.body.h"
 
 #define JOIN_NAME(contract, isa, unroll)   contract##__##isa##_u##unroll
 #define KERNEL_NAME(contract, isa, unroll) JOIN_NAME(contract, isa, unroll)
@@ -101,4 +104,8 @@ const focal_kernel_table TABLE_NAME(FOCAL_ISA) = {
     .kernels = kernels,
     .form_count = sizeof form_kernels / sizeof form_kernels[0],
     .forms = form_kernels,
+    .load_f16 = load_f16,
+    .load_bf16 = load_bf16,
+    .store_f16 = store_f16,
+    .store_bf16 = store_bf16,
 };

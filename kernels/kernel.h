@@ -4,6 +4,7 @@
 #ifndef FOCAL_KERNEL_H
 #define FOCAL_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,8 @@ typedef struct focal_span {
     size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
     size_t logits_stride; /* softmax: elements between rows */
     size_t gradient_stride;
+    bool columns; /* softmax, tier fast: the rows are adjacent, and the strides between classes;
+                   * then at most 256 classes, and a negative label skips its row */
     uint32_t half_steps; /* 2 gamma, for KERNEL_GH */
     double gamma;
     double alpha_positive; /* alpha_t of target 1 (of every row for softmax); 1 without alpha */
@@ -65,6 +68,10 @@ typedef struct focal_kernel {
 
 struct focal_form_kernel; /* form.h */
 
+/* `count` elements; the arrays may not overlap. */
+typedef void focal_half_load(const uint16_t *restrict from, float *restrict to, size_t count);
+typedef void focal_half_store(const float *restrict from, uint16_t *restrict to, size_t count);
+
 /* All kernels of one ISA row: the one symbol that its object exports. */
 typedef struct focal_kernel_table {
     const char *isa;
@@ -72,6 +79,8 @@ typedef struct focal_kernel_table {
     const focal_kernel *kernels;
     size_t form_count;
     const struct focal_form_kernel *forms;
+    focal_half_load *load_f16, *load_bf16;
+    focal_half_store *store_f16, *store_bf16;
 } focal_kernel_table;
 
 #define FOCAL_ISA_ROW(isa, needs) extern const focal_kernel_table focal_kernels_##isa;

@@ -4,17 +4,25 @@
 #ifndef FOCAL_LOGISTIC_F64_H
 #define FOCAL_LOGISTIC_F64_H
 
-/* exp(a) for a <= 0; 1 ULP where the result is normal. With `normal` arguments below -708 are cut
+/* An exponential's argument: a = n ln 2 + r, with n in the low bits of magic. */
+typedef struct {
+    vd r, magic;
+} plain_exp_argument;
+
+/* Of exp(a) for a <= 0; 1 ULP where the result is normal. With `normal` arguments below -708 are cut
  * there and a NaN may become anything; else results underflow gradually and NaN passes. */
-FOCAL_BODY vd exp_plain_f64(bool normal, vd a) {
+FOCAL_BODY plain_exp_argument plain_exp_reduce(bool normal, vd a) {
     vd shift = vd_set(normal ? 0x1.8p52 : 0x1.8p52 + 64.0);
     a = vd_max(vd_set(normal ? -708.0 : EXP_CUT), a);
     vd magic = vd_fma(a, vd_set(0x1.71547652b82fep0), shift);
     vd n = vd_sub(magic, shift);
     /* The first product is exact: n has 11 bits, this part of ln 2 has 42. */
     vd r = vd_fma(n, vd_set(-0x1.62e42fefa38p-1), a);
-    r = vd_fma(n, vd_set(-0x1.ef35793c7673p-45), r);
-    vd square = vd_mul(r, r);
+    return (plain_exp_argument){vd_fma(n, vd_set(-0x1.ef35793c7673p-45), r), magic};
+}
+
+FOCAL_BODY vd plain_exp_reduced(bool normal, plain_exp_argument argument) {
+    vd r = argument.r, square = vd_mul(r, r);
     vd even = vd_fma(vd_set(0x1.2891d2916032bp-22), square, vd_set(0x1.a019b8b7aa0f6p-16));
     vd odd = vd_fma(vd_set(0x1.af61c08e9711ep-26), square, vd_set(0x1.71ddf787588eap-19));
     even = vd_fma(even, square, vd_set(0x1.6c16c178ab652p-10));
@@ -24,8 +32,8 @@ FOCAL_BODY vd exp_plain_f64(bool normal, vd a) {
     even = vd_fma(even, square, vd_set(0x1.0000000000001p-1));
     odd = vd_fma(odd, square, vd_set(0x1.5555555555558p-3));
     vd tail = vd_fma(vd_fma(odd, r, even), square, r);
-    vd value = vd_pow2_scale(vd_add(vd_set(1.0), tail), magic);
-    return normal ? value : vd_fma(value, vd_set(0x1p-64), vd_sub(a, a));
+    vd value = vd_pow2_scale(vd_add(vd_set(1.0), tail), argument.magic);
+    return normal ? value : vd_fma(value, vd_set(0x1p-64), vd_sub(r, r));
 }
 
 /* Of 0 <= e <= 1, e = exp(-|x|): e / (1 + e), the lesser of p and 1 - p, and log1p(e), both by one

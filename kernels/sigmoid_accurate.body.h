@@ -8,8 +8,9 @@
  * fast tier's. */
 
 typedef struct {
-    _Alignas(64) double e[SUM_RUN]; /* exp(-|x|), then log1p of it */
-    double smaller[SUM_RUN];
+    _Alignas(
+        64) double e[SUM_RUN]; /* exp(-|x|), in short phases first its r; then log1p of it */
+    double smaller[SUM_RUN];   /* in short phases first magic; then e / (1 + e) */
     float z[SUM_RUN];
     float side[SUM_RUN]; /* 1 for target 1, -1 for target 0 */
 } accurate_scratch;
@@ -21,51 +22,85 @@ typedef struct {
     bool has_alpha, has_zero_alpha;
 } accurate_constants;
 
-/* Phase 1: e, z and the target's side. Collects in *soft the bits of targets neither 0 nor 1. */
-FOCAL_BODY void accurate_step_exp(focal_kernel_target kind, const focal_span *span,
-                                  sigmoid_place at, accurate_scratch *scratch, vf *soft) {
-    vf x = sigmoid_load(span->logits, at);
-    vf flip = sigmoid_flip(kind, span->targets, at, soft);
-    vf_store(scratch->z + at.slot, vf_xor(x, flip));
-    vf_store(scratch->side + at.slot, vf_or(vf_set(1.0F), flip));
-    vf a = vf_or(x, vf_set(-0.0F));
-    vd_store(scratch->e + at.slot, accurate_exp(vd_widen_low(a)));
-    vd_store(scratch->e + at.slot + 8, accurate_exp(vd_widen_high(a)));
+/* Phase 1: e. */
+FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
+                                  accurate_scratch *scratch) {
+    vf a = vf_or(sigmoid_load(logits, at), vf_set(-0.0F));
+    accurate_exp_argument low = accurate_exp_reduce(vd_widen_low(a));
+    accurate_exp_argument high = accurate_exp_reduce(vd_widen_high(a));
+    double *e = scratch->e + at.slot, *magic = scratch->smaller + at.slot;
+    if (SIGMOID_SHORT_PHASES) {
+        vd_store(e, low.r);
+        vd_store(e + 8, high.r);
+        vd_store(magic, low.magic);
+        vd_store(magic + 8, high.magic);
+    } else {
+        vd_store(e, accurate_exp_reduced(low));
+        vd_store(e + 8, accurate_exp_reduced(high));
+    }
 }
 
-FOCAL_BODY vf accurate_loop_exp(focal_kernel_target kind, const focal_span *span, size_t first,
-                                size_t run, accurate_scratch *scratch) {
-    vf soft = vf_set(0.0F);
+FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run,
+                                   accurate_scratch *scratch) {
     size_t i = 0;
     for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
-        accurate_step_exp(kind, span, (sigmoid_place){first + i, i, FOCAL_STEP}, scratch,
-                          &soft);
+        accurate_step_exp(logits, (sigmoid_place){first + i, i, FOCAL_STEP}, scratch);
     if (i < run)
-        accurate_step_exp(kind, span, (sigmoid_place){first + i, i, run - i}, scratch, &soft);
-    return soft;
+        accurate_step_exp(logits, (sigmoid_place){first + i, i, run - i}, scratch);
+#pragma GCC unroll 2
+    for (i = 0; SIGMOID_SHORT_PHASES && i < run; i += 8) {
+        accurate_exp_argument argument = {vd_load(scratch->e + i),
+                                          vd_load(scratch->smaller + i)};
+        vd_store(scratch->e + i, accurate_exp_reduced(argument));
+    }
 }
 
-/* Returns whether all targets are 0 or 1. */
-FOCAL_SHARED bool accurate_run_exp(focal_kernel_target kind, const focal_span *span,
-                                   size_t first, size_t run, accurate_scratch *scratch) {
-    vf soft = kind == KERNEL_LABEL ? accurate_loop_exp(KERNEL_LABEL, span, first, run, scratch)
-              : kind == KERNEL_BINARY
-                  ? accurate_loop_exp(KERNEL_BINARY, span, first, run, scratch)
-                  : accurate_loop_exp(KERNEL_DENSE, span, first, run, scratch);
-    if (kind == KERNEL_LABEL)
-        sigmoid_mark_labels(span, first, run, scratch->z, scratch->side);
+FOCAL_BODY void accurate_log(accurate_scratch *scratch, size_t slot) {
+    vd e = vd_load(scratch->e + slot);
+    vd smaller = vd_div(e, vd_add(vd_set(1.0), e));
+    vd_store(scratch->smaller + slot, smaller);
+    vd_store(scratch->e + slot, accurate_log1p(e, smaller));
+}
+
+/* Phase 2: the quotient and log1p, and while the divider works, z and the target's side. Collects in
+ * *soft the bits of targets neither 0 nor 1. */
+FOCAL_BODY void accurate_step_log(focal_kernel_target kind, const float *logits,
+                                  const void *targets, sigmoid_place at,
+                                  accurate_scratch *scratch, vf *soft) {
+    vf flip = sigmoid_flip(kind, targets, at, soft);
+    vf_store(scratch->z + at.slot, vf_xor(sigmoid_load(logits, at), flip));
+    vf_store(scratch->side + at.slot, vf_or(vf_set(1.0F), flip));
+    accurate_log(scratch, at.slot);
+    accurate_log(scratch, at.slot + 8);
+}
+
+FOCAL_BODY bool accurate_loop_log(focal_kernel_target kind, const float *logits,
+                                  const void *targets, size_t first, size_t run,
+                                  accurate_scratch *scratch) {
+    vf soft = vf_set(0.0F);
+    size_t i = 0;
+#pragma GCC unroll 2
+    for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
+        accurate_step_log(kind, logits, targets, (sigmoid_place){first + i, i, FOCAL_STEP},
+                          scratch, &soft);
+    if (i < run)
+        accurate_step_log(kind, logits, targets, (sigmoid_place){first + i, i, run - i},
+                          scratch, &soft);
     return vm_all(vm_eq(soft, vf_set(0.0F)));
 }
 
-/* Phase 2: the quotient and log1p. */
-FOCAL_SHARED void accurate_run_log(size_t run, accurate_scratch *scratch) {
-    for (size_t i = 0; i < run; i += FOCAL_STEP)
-        for (size_t k = i; k < i + FOCAL_STEP; k += 8) {
-            vd e = vd_load(scratch->e + k);
-            vd smaller = vd_div(e, vd_add(vd_set(1.0), e));
-            vd_store(scratch->smaller + k, smaller);
-            vd_store(scratch->e + k, accurate_log1p(e, smaller));
-        }
+/* Returns whether all targets are 0 or 1. */
+FOCAL_SHARED bool accurate_run_log(focal_kernel_target kind, const focal_span *span,
+                                   size_t first, size_t run, accurate_scratch *scratch) {
+    const float *logits = span->logits;
+    const void *targets = span->targets;
+    if (kind == KERNEL_DENSE)
+        return accurate_loop_log(KERNEL_DENSE, logits, targets, first, run, scratch);
+    if (kind == KERNEL_BINARY)
+        return accurate_loop_log(KERNEL_BINARY, logits, targets, first, run, scratch);
+    accurate_loop_log(KERNEL_LABEL, logits, targets, first, run, scratch);
+    sigmoid_mark_labels(span, first, run, scratch->z, scratch->side);
+    return true;
 }
 
 typedef struct {
@@ -74,65 +109,88 @@ typedef struct {
 
 /* q^gamma, for KERNEL_GX by its logarithm, -log q = log1p(e) + max(z, 0). */
 FOCAL_BODY vd accurate_power(focal_gamma_class gamma_class, const accurate_constants *constants,
-                             vd q, vd log1p_e, vd z) {
+                             vd q, vd log1p_e, vd far) {
     if (gamma_class == KERNEL_G1)
         return q;
     if (gamma_class == KERNEL_G2)
         return vd_mul(q, q);
     if (gamma_class == KERNEL_GH)
         return power_half_steps_f64(q, constants->half_steps);
-    if (gamma_class == KERNEL_GX) {
-        vd s = vd_add(log1p_e, vd_max(z, vd_set(0.0)));
-        return accurate_exp(vd_mul(vd_neg(constants->gamma), s));
-    }
+    if (gamma_class == KERNEL_GX)
+        return accurate_exp(vd_mul(vd_neg(constants->gamma), vd_add(log1p_e, far)));
     return vd_set(1.0);
 }
 
-/* Loss and gradient of eight elements with targets 0 and 1. */
-FOCAL_BODY accurate_result accurate_hard(focal_kernel_direction direction,
+/* What a step knows of eight elements with targets 0 and 1. */
+typedef struct {
+    vd far, minus_far; /* max(z, 0), whatever for NaN, and min(z, 0), which lets it pass */
+    vd side, smaller, log1p_e;
+} accurate_input;
+
+FOCAL_BODY accurate_result accurate_hard(bool has_alpha, focal_kernel_direction direction,
                                          focal_gamma_class gamma_class,
-                                         const accurate_constants *constants, vd z, vd side,
-                                         vd smaller, vd log1p_e) {
-    vd zero = vd_set(0.0);
-    vdm wrong = vdm_lt(z, zero), negative = vdm_lt(side, zero);
-    vd larger = vd_sub(vd_set(1.0), smaller);
-    vd q = vd_select(wrong, larger, smaller);
-    vd power = accurate_power(gamma_class, constants, q, log1p_e, z);
-    vd minus_far = vd_min(zero, z); /* NaN passes */
-    accurate_result result = {zero, zero};
+                                         const accurate_constants *constants,
+                                         const accurate_input *in) {
+    vd larger = vd_sub(vd_set(1.0), in->smaller);
+    /* The sign of min(z, 0) is that of z < 0, or z is 0 and the two are equal. */
+    vd q = vd_select_sign(in->minus_far, larger, in->smaller);
+    vd power = accurate_power(gamma_class, constants, q, in->log1p_e, in->far);
+    accurate_result result = {vd_set(0.0), vd_set(0.0)};
     if (direction != KERNEL_GRADIENT) {
-        result.loss = vd_mul(power, vd_sub(log1p_e, minus_far));
-        if (constants->has_alpha)
-            result.loss = vd_mul(result.loss, vd_select(negative, constants->alpha_negative,
-                                                        constants->alpha_positive));
+        result.loss = vd_mul(power, vd_sub(in->log1p_e, in->minus_far));
+        if (has_alpha)
+            result.loss =
+                vd_mul(result.loss, vd_select_sign(in->side, constants->alpha_negative,
+                                                   constants->alpha_positive));
     }
     if (direction == KERNEL_LOSS)
         return result;
     vd bracket = q;
     if (gamma_class != KERNEL_G0) {
         /* The cut keeps p_t BCE at its limit 0 for an infinite z: p_t is exp(-240) there. */
-        vd bce = vd_sub(log1p_e, vd_max(vd_set(-1000.0), minus_far));
-        vd p_t = vd_select(wrong, smaller, larger);
+        vd bce = vd_sub(in->log1p_e, vd_max(vd_set(-1000.0), in->minus_far));
+        vd p_t = vd_select_sign(in->minus_far, in->smaller, larger);
         bracket = vd_fma(vd_mul(constants->gamma, p_t), bce, q);
     }
-    vd factor = vd_select(negative, constants->factor_negative, constants->factor_positive);
+    vd factor =
+        vd_select_sign(in->side, constants->factor_negative, constants->factor_positive);
     result.gradient = vd_mul(vd_mul(power, bracket), factor);
     return result;
 }
 
-FOCAL_BODY sigmoid_result accurate_step_hard(focal_kernel_direction direction,
+FOCAL_BODY sigmoid_result accurate_step_hard(bool has_alpha, focal_kernel_direction direction,
                                              focal_gamma_class gamma_class,
                                              const accurate_constants *constants,
                                              const accurate_scratch *scratch, size_t slot) {
-    vf z = vf_load(scratch->z + slot), side = vf_load(scratch->side + slot);
+    vf z = vf_load(scratch->z + slot), side = vf_load(scratch->side + slot),
+       zero = vf_set(0.0F);
+    vf minus_far = vf_min(zero, z), far = vf_max(z, zero);
     const double *smaller = scratch->smaller + slot, *log1p_e = scratch->e + slot;
-    accurate_result low = accurate_hard(direction, gamma_class, constants, vd_widen_low(z),
-                                        vd_widen_low(side), vd_load(smaller), vd_load(log1p_e));
-    accurate_result high =
-        accurate_hard(direction, gamma_class, constants, vd_widen_high(z), vd_widen_high(side),
-                      vd_load(smaller + 8), vd_load(log1p_e + 8));
+    accurate_input in = {vd_widen_low(far), vd_widen_low(minus_far), vd_widen_low(side),
+                         vd_load(smaller), vd_load(log1p_e)};
+    accurate_result low = accurate_hard(has_alpha, direction, gamma_class, constants, &in);
+    in = (accurate_input){vd_widen_high(far), vd_widen_high(minus_far), vd_widen_high(side),
+                          vd_load(smaller + 8), vd_load(log1p_e + 8)};
+    accurate_result high = accurate_hard(has_alpha, direction, gamma_class, constants, &in);
     return (sigmoid_result){vf_narrow(low.loss, high.loss),
                             vf_narrow(low.gradient, high.gradient)};
+}
+
+/* Phase 3: the results of a run whose targets are 0 and 1. */
+FOCAL_BODY void accurate_loop_end(bool has_alpha, focal_kernel_direction direction,
+                                  focal_gamma_class gamma_class,
+                                  const accurate_constants *constants, sigmoid_arrays arrays,
+                                  size_t first, size_t run, const accurate_scratch *scratch,
+                                  vsum *sum) {
+    size_t i = 0;
+    for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
+        sigmoid_store(
+            direction, arrays, (sigmoid_place){first + i, i, FOCAL_STEP},
+            accurate_step_hard(has_alpha, direction, gamma_class, constants, scratch, i), sum);
+    if (i < run)
+        sigmoid_store(
+            direction, arrays, (sigmoid_place){first + i, i, run - i},
+            accurate_step_hard(has_alpha, direction, gamma_class, constants, scratch, i), sum);
 }
 
 #include "sigmoid_accurate_soft.body.h"
@@ -166,18 +224,20 @@ FOCAL_BODY void sigmoid_accurate_block(focal_span *span, focal_kernel_tier tier,
     vsum sum = vsum_zero();
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
-        bool hard = accurate_run_exp(given, span, first, run, &scratch);
-        accurate_run_log(run, &scratch);
+        accurate_run_exp(span->logits, first, run, &scratch);
+        bool hard = accurate_run_log(given, span, first, run, &scratch);
         if (!hard || constants.has_zero_alpha) {
             vsum soft_sum = sum;
             accurate_run_soft(given, direction, gamma_class, &constants, span, first, run,
                               &scratch, &soft_sum);
             sum = soft_sum;
         } else {
-            for (size_t i = 0; i < run; i += FOCAL_STEP)
-                sigmoid_store(
-                    direction, arrays, sigmoid_place_at(first, i, run),
-                    accurate_step_hard(direction, gamma_class, &constants, &scratch, i), &sum);
+            if (constants.has_alpha)
+                accurate_loop_end(true, direction, gamma_class, &constants, arrays, first, run,
+                                  &scratch, &sum);
+            else
+                accurate_loop_end(false, direction, gamma_class, &constants, arrays, first, run,
+                                  &scratch, &sum);
         }
         vsum_fold(&sum);
     }

@@ -62,7 +62,7 @@ FOCAL_BODY void accurate_step_soft(focal_kernel_target kind, focal_kernel_direct
     vf one = vf_set(1.0F), zero = vf_set(0.0F);
     vf t = sigmoid_load_target(kind, span, at, vf_load(scratch->side + at.slot));
     sigmoid_result hard =
-        accurate_step_hard(direction, gamma_class, constants, scratch, at.slot);
+        accurate_step_hard(true, direction, gamma_class, constants, scratch, at.slot);
     accurate_result low =
         accurate_soft(direction, gamma_class, constants, vd_widen_low(x), vd_widen_low(t));
     accurate_result high =

@@ -15,8 +15,13 @@ typedef struct {
     uint32_t half_steps;
 } plain_constants;
 
+/* Where few registers bear a step, the exponential is cut in two and the logarithm a phase of its own,
+ * as in sigmoid_phases.body.h. */
+enum { PLAIN_SHORT_PHASES = VEC_STEPS < 16 };
+
 typedef struct {
-    _Alignas(64) double e[FORM_RUN]; /* exp(-|x|) */
+    _Alignas(64) double e[FORM_RUN]; /* exp(-|x|); in short phases first r, at last log1p(e) */
+    double smaller[FORM_RUN];        /* in short phases magic, then e / (1 + e) */
     double targets[FORM_RUN];
 } plain_scratch;
 
@@ -31,13 +36,19 @@ FOCAL_BODY bool plain_is_normal(plain_job job) {
     return job.gamma_class != KERNEL_G0 && !job.hessian;
 }
 
-/* Phase 1: e. Adds to *soft the size of targets that are neither 0 nor 1. */
+/* Phase 1: e, or its reduced argument. Adds to *soft the size of targets that are neither 0 nor 1. */
 FOCAL_BODY void plain_step_exp(bool normal, const double *logits, const double *targets,
                                size_t i, size_t count, plain_scratch *scratch, vd *soft) {
     vd x = form_load(logits, i, count), t = form_load(targets, i, count);
     vdm one = vdm_eq(t, vd_set(1.0));
     *soft = vd_add(*soft, vd_abs(vd_select(one, vd_set(0.0), t)));
-    vd_store(scratch->e + i, exp_plain_f64(normal, vd_neg(vd_abs(x))));
+    plain_exp_argument argument = plain_exp_reduce(normal, vd_neg(vd_abs(x)));
+    if (PLAIN_SHORT_PHASES) {
+        vd_store(scratch->e + i, argument.r);
+        vd_store(scratch->smaller + i, argument.magic);
+    } else {
+        vd_store(scratch->e + i, plain_exp_reduced(normal, argument));
+    }
 }
 
 FOCAL_BODY bool plain_loop_exp(bool normal, const focal_form_span *span, const double *targets,
@@ -49,6 +60,10 @@ FOCAL_BODY bool plain_loop_exp(bool normal, const focal_form_span *span, const d
         plain_step_exp(normal, logits, targets, i, 8, scratch, &soft);
     if (i < count)
         plain_step_exp(normal, logits, targets, i, count - i, scratch, &soft);
+    for (i = 0; PLAIN_SHORT_PHASES && i < count; i += 8) {
+        plain_exp_argument argument = {vd_load(scratch->e + i), vd_load(scratch->smaller + i)};
+        vd_store(scratch->e + i, plain_exp_reduced(normal, argument));
+    }
     return vd_sum_lanes(soft) == 0.0;
 }
 
@@ -57,6 +72,22 @@ FOCAL_SHARED bool plain_run_exp(bool normal, const focal_form_span *span, const 
                                 plain_scratch *scratch) {
     return normal ? plain_loop_exp(true, span, targets, scratch)
                   : plain_loop_exp(false, span, targets, scratch);
+}
+
+/* Phase 2, if phases are short. */
+FOCAL_SHARED void plain_run_log(size_t count, plain_scratch *scratch) {
+    for (size_t i = 0; i < count; i += 8) {
+        logistic_f64 logistic = logistic_of_exp_f64(vd_load(scratch->e + i));
+        vd_store(scratch->smaller + i, logistic.smaller);
+        vd_store(scratch->e + i, logistic.log1p_e);
+    }
+}
+
+FOCAL_BODY logistic_f64 plain_logistic(const plain_scratch *scratch, size_t i) {
+    vd e = vd_load(scratch->e + i);
+    if (PLAIN_SHORT_PHASES)
+        return (logistic_f64){vd_load(scratch->smaller + i), e};
+    return logistic_of_exp_f64(e);
 }
 
 FOCAL_BODY vd plain_power(focal_gamma_class gamma_class, const plain_constants *constants,
@@ -81,8 +112,7 @@ FOCAL_BODY vd plain_hessian(const plain_constants *constants, bool upper, vd pow
 }
 
 FOCAL_BODY form_result plain_result(plain_job job, const plain_constants *constants, bool upper,
-                                    vd z, vd e, vdm one) {
-    logistic_f64 logistic = logistic_of_exp_f64(e);
+                                    vd z, logistic_f64 logistic, vdm one) {
     vd smaller = logistic.smaller, larger = vd_sub(vd_set(1.0), smaller);
     vdm wrong = vdm_lt(z, vd_set(0.0));
     vd q = vd_select(wrong, larger, smaller);
@@ -105,15 +135,16 @@ FOCAL_BODY form_result plain_result(plain_job job, const plain_constants *consta
     return r;
 }
 
-/* Phase 2. */
+/* The last phase. */
 FOCAL_BODY void plain_step_end(plain_job job, const plain_constants *constants,
                                const focal_form_span *span, const double *targets, size_t i,
                                size_t count, const plain_scratch *scratch, form_sum *sum) {
     static const double ones[8] = {1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
     vd x = form_load(span->logits, i, count);
     vdm one = vdm_eq(form_load(targets, i, count), vd_set(1.0));
+    logistic_f64 logistic = plain_logistic(scratch, i);
     form_result r = plain_result(job, constants, span->hessian_mode == KERNEL_HESSIAN_UPPER,
-                                 vd_select(one, x, vd_neg(x)), vd_load(scratch->e + i), one);
+                                 vd_select(one, x, vd_neg(x)), logistic, one);
     if (count < 8)
         r.loss = vd_select(is_zero(vd_load_n(ones, count)), vd_set(0.0), r.loss);
     vd updated = vd_add(sum->even, r.loss);
@@ -270,7 +301,10 @@ FOCAL_BODY void sigmoid_plain_form(focal_form_span *span, focal_kernel_tier tier
             scratch.targets[i] = (double)span->binary[i];
         targets = scratch.targets;
     }
-    if (plain_run_exp(plain_is_normal(job), span, targets, &scratch))
+    bool hard = plain_run_exp(plain_is_normal(job), span, targets, &scratch);
+    if (PLAIN_SHORT_PHASES)
+        plain_run_log(span->count, &scratch);
+    if (hard)
         span->sum = plain_run_end(job, &constants, span, targets, &scratch);
     else
         plain_run_soft(job, &constants, span, &scratch);

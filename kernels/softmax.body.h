@@ -107,8 +107,9 @@ FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction 
 }
 
 /* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. */
-FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma_class,
-                                 const focal_span *span, softmax_rows *rows, size_t r) {
+FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction direction,
+                                 focal_gamma_class gamma_class, const focal_span *span,
+                                 softmax_rows *rows, size_t r) {
     vd one = vd_set(1.0), zero = vd_set(0.0);
     vd gamma = vd_set(span->gamma);
     vd distance = vd_load(rows->label_distance + r);
@@ -116,7 +117,6 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     vd label = exp_negative_f64(tier, distance);
     vd total = vd_add(label, others);
     vd q = vd_div(others, total);
-    vd p = vd_div(label, total);
     /* Two forms of -log p_t, each without cancellation on its side; near lets a NaN through. */
     vdm is_far = vdm_lt(label, others);
     vd near = log1p_unit_f64(tier, vd_div(others, label), q);
@@ -139,6 +139,9 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_gamma_class gamma
     vd finite = vd_min(vd_set(0x1p200), cross_entropy);
     vd_store(rows->loss + r,
              vd_mul(weighted, span->alpha_positive == 0.0 ? finite : cross_entropy));
+    if (direction == KERNEL_LOSS)
+        return;
+    vd p = vd_div(label, total);
     vd ratio = vd_div(finite, q);
     ratio = vd_select(vdm_lt(zero, q), ratio, one);
     vd slope = vd_mul(weighted, vd_fma(vd_mul(gamma, p), ratio, one));
@@ -157,9 +160,9 @@ FOCAL_SHARED double softmax_group(focal_kernel_tier tier, focal_kernel_direction
         rows->label_distance[r] = rows->others[r] = 0.0;
     for (size_t r = 0; r < group; r += 8)
         if (tier == KERNEL_SLEEF)
-            softmax_row_step(KERNEL_SLEEF, gamma_class, span, rows, r);
+            softmax_row_step(KERNEL_SLEEF, direction, gamma_class, span, rows, r);
         else
-            softmax_row_step(KERNEL_FAST, gamma_class, span, rows, r);
+            softmax_row_step(KERNEL_FAST, direction, gamma_class, span, rows, r);
     for (size_t r = 0; r < group; r++) {
         total += rows->loss[r];
         if (direction != KERNEL_GRADIENT && span->row_loss)
@@ -183,10 +186,16 @@ FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
                    classes - i);
 }
 
+#include "softmax_columns.body.h"
+
 FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
                               focal_kernel_target kind, focal_kernel_direction direction,
                               focal_gamma_class gamma_class, size_t unroll) {
     (void)kind;
+    if (tier == KERNEL_FAST && span->columns) {
+        softmax_columns_block(span, direction, gamma_class);
+        return;
+    }
     double total = 0.0;
     softmax_rows rows;
     for (size_t first = 0; first < span->rows; first += SOFTMAX_GROUP) {

@@ -4,6 +4,11 @@
 
 #include "check.h"
 #include "convert.h"
+#include "cpu.h"
+#include "isa.h"
+
+/* Of the row under test. */
+static const focal_kernel_table *table;
 
 /* A 16-bit type as the standard describes it. */
 typedef struct format {
@@ -49,7 +54,7 @@ static void test_loads(const format *f) {
         const uint16_t stored = (uint16_t)bits;
         float narrow = 5.0F;
         double wide = 5.0;
-        focal_load_f32(f->dtype, &stored, &narrow, 1);
+        focal_load_f32(table, f->dtype, &stored, &narrow, 1);
         focal_load_f64(f->dtype, &stored, &wide, 1);
         const long double exact = value_of(f, bits);
         wrong += !same((long double)narrow, exact) || !same((long double)wide, exact);
@@ -61,7 +66,7 @@ static unsigned misrounded(const format *f, double x) {
     uint16_t from_double = 0x5555, from_float = 0x5555;
     const float narrow = (float)x;
     focal_store_f64(f->dtype, &x, &from_double, 1);
-    focal_store_f32(f->dtype, &narrow, &from_float, 1);
+    focal_store_f32(table, f->dtype, &narrow, &from_float, 1);
     const int bad = !same(value_of(f, from_double), nearest(f, (long double)x)) +
                     !same(value_of(f, from_float), nearest(f, (long double)narrow));
     return (unsigned)bad;
@@ -113,7 +118,7 @@ static void test_arrays(void) {
     enum { MOST = 70 };
     double wide[MOST], wide_back[MOST + 1];
     float narrow[MOST], narrow_back[MOST + 1];
-    uint16_t half[MOST + 1];
+    uint16_t half[MOST + 1], brain[MOST + 1];
     for (int i = 0; i < MOST; i++) {
         wide[i] = 0.37 * i - 11.0;
         narrow[i] = (float)wide[i];
@@ -123,11 +128,13 @@ static void test_arrays(void) {
             memset(wide_back, 0, sizeof wide_back);
             memset(narrow_back, 0, sizeof narrow_back);
             memset(half, 0, sizeof half);
+            memset(brain, 0, sizeof brain);
             focal_store_f64(FOCAL_F32, wide + first, narrow_back, count);
-            focal_store_f32(FOCAL_F64, narrow + first, wide_back, count);
-            focal_store_f32(FOCAL_F16, narrow + first, half, count);
-            unsigned wrong =
-                narrow_back[count] != 0.0F || wide_back[count] != 0.0 || half[count];
+            focal_store_f32(table, FOCAL_F64, narrow + first, wide_back, count);
+            focal_store_f32(table, FOCAL_F16, narrow + first, half, count);
+            focal_store_f32(table, FOCAL_BF16, narrow + first, brain, count);
+            unsigned wrong = narrow_back[count] != 0.0F || wide_back[count] != 0.0 ||
+                             half[count] || brain[count];
             for (size_t i = 0; i < count; i++) {
                 wrong += narrow_back[i] != narrow[first + i];
                 wrong += wide_back[i] != (double)narrow[first + i];
@@ -141,12 +148,62 @@ static void test_arrays(void) {
     CHECK(focal_dtype_size(FOCAL_DTYPE_DEFAULT) == 0);
 }
 
-int main(void) {
+/* Loads of any length and start, and nothing beyond: the vectors' way, and the rest's. */
+static void test_load_arrays(const format *f) {
+    enum { MOST = 70 };
+    uint16_t stored[MOST];
+    float narrow[MOST + 1];
+    unsigned wrong = 0;
+    for (size_t i = 0; i < MOST; i++)
+        stored[i] = (uint16_t)(i * 0x3a7 + 5);
+    for (size_t first = 0; first < 4; first++)
+        for (size_t count = 0; count + first <= MOST; count++) {
+            narrow[count] = 5.0F;
+            focal_load_f32(table, f->dtype, stored + first, narrow, count);
+            wrong += narrow[count] != 5.0F;
+            for (size_t i = 0; i < count; i++)
+                wrong += !same((long double)narrow[i], value_of(f, stored[first + i]));
+        }
+    CHECK_CASE(wrong == 0, "%s: %u", focal_dtype_name(f->dtype), wrong);
+}
+
+/* All values at once, so that vectors hold all sorts. */
+static void test_all(const format *f) {
+    static uint16_t all[0x10000], back[0x10000];
+    static float narrow[0x10000];
+    unsigned wrong = 0;
+    for (uint32_t bits = 0; bits <= 0xffff; bits++)
+        all[bits] = (uint16_t)(bits * 0x9e37 + 0x79b9);
+    focal_load_f32(table, f->dtype, all, narrow, 0x10000);
+    focal_store_f32(table, f->dtype, narrow, back, 0x10000);
+    for (uint32_t i = 0; i <= 0xffff; i++) {
+        const long double exact = value_of(f, all[i]);
+        wrong += !same((long double)narrow[i], exact) || !same(value_of(f, back[i]), exact);
+    }
+    CHECK_CASE(wrong == 0, "%s: %u of 65536", focal_dtype_name(f->dtype), wrong);
+}
+
+static void test_row(void) {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         test_loads(&formats[i]);
         test_stores(&formats[i]);
         test_floats(&formats[i]);
+        test_load_arrays(&formats[i]);
+        test_all(&formats[i]);
     }
     test_arrays();
+}
+
+int main(void) {
+    for (size_t i = 0; i < focal_isa_row_count; i++) {
+        const focal_isa_row *row = &focal_isa_rows[i];
+        if (!focal_isa_usable(row, focal_cpu_host()->features))
+            continue;
+        const unsigned passed = check_passed, failed = check_failed;
+        table = row->table;
+        test_row();
+        printf("row %s: %u passed, %u failed\n", row->name, check_passed - passed,
+               check_failed - failed);
+    }
     return check_report();
 }

@@ -191,6 +191,7 @@ MEANING(vd_max_lanes) {
     *(double *)out = max_strided_f64(a, 1);
 }
 DOUBLES(vd_select, x < 0.0 ? y : z)
+DOUBLES(vd_select_sign, signbit(x) ? y : z)
 
 #define SLEEF_OF(function)                                                                     \
     (fused ? FOCAL_SLEEF(function##purecfma) : FOCAL_SLEEF_PORTABLE(function##purec))

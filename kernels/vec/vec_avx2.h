@@ -277,6 +277,10 @@ FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     return (vd){_mm256_blendv_pd(b.low, a.low, m.low),
                 _mm256_blendv_pd(b.high, a.high, m.high)};
 }
+FOCAL_INLINE vd vd_select_sign(vd a, vd b, vd c) {
+    return (vd){_mm256_blendv_pd(c.low, b.low, a.low),
+                _mm256_blendv_pd(c.high, b.high, a.high)};
+}
 FOCAL_INLINE double vd_max_lanes(vd a) {
     __m256d four = _mm256_max_pd(a.low, a.high);
     __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));

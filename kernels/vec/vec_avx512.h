@@ -223,6 +223,10 @@ FOCAL_INLINE bool vdm_any(vdm m) {
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     return (vd){_mm512_mask_blend_pd(m.all, b.all, a.all)};
 }
+FOCAL_INLINE vd vd_select_sign(vd a, vd b, vd c) {
+    return (vd){
+        _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(a.all)), c.all, b.all)};
+}
 FOCAL_INLINE double vd_max_lanes(vd a) {
     __m256d four =
         _mm256_max_pd(_mm512_castpd512_pd256(a.all), _mm512_extractf64x4_pd(a.all, 1));

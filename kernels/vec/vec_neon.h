@@ -349,6 +349,11 @@ FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     return EACH(vd, F);
 #undef F
 }
+FOCAL_INLINE vd vd_select_sign(vd a, vd b, vd c) {
+#define F(i) vbslq_f64(vcltzq_s64(vreinterpretq_s64_f64(a.part[i])), b.part[i], c.part[i])
+    return EACH(vd, F);
+#undef F
+}
 /* In the order of the other rows, though only the sign of a zero could tell. */
 FOCAL_INLINE double vd_max_lanes(vd a) {
 #define MAX(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)

@@ -275,6 +275,9 @@ FOCAL_INLINE bool vdm_any(vdm m) {
 FOCAL_INLINE vd vd_select(vdm m, vd a, vd b) {
     EACH(r, vd, 8, m.lane[i] ? a.lane[i] : b.lane[i]);
 }
+FOCAL_INLINE vd vd_select_sign(vd a, vd b, vd c) {
+    EACH(r, vd, 8, scalar_bits64(a.lane[i]) >> 63 ? b.lane[i] : c.lane[i]);
+}
 FOCAL_INLINE double vd_max_lanes(vd a) {
     for (size_t half = 4; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++)

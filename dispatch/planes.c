@@ -1,0 +1,41 @@
+#include "planes.h"
+
+#include "convert.h"
+
+static focal_tile without_skip(const focal_tile *tile) {
+    return (focal_tile){tile->row, tile->rows, tile->column, tile->width, NULL, tile->rows};
+}
+
+bool focal_tile_has_whole_planes(const focal_tile *tile, const focal_layout *layout) {
+    focal_tile all = without_skip(tile);
+    focal_row_run run = {0, 0, 0};
+    return focal_tile_next(&all, layout->inner, &run) && run.count == tile->rows;
+}
+
+void focal_planes_take(const focal_kernel_table *table, const focal_tile *tile,
+                       const focal_layout *layout, const void *array, focal_dtype dtype,
+                       float *staged) {
+    focal_tile all = without_skip(tile);
+    focal_row_run run = {0, 0, 0};
+    size_t size = focal_dtype_size(dtype);
+    while (focal_tile_next(&all, layout->inner, &run))
+        for (size_t c = 0; c < tile->width; c++) {
+            size_t place = focal_layout_place(layout, run.first, tile->column + c);
+            focal_load_f32(table, dtype, (const char *)array + place * size,
+                           staged + c * tile->rows + run.at, run.count);
+        }
+}
+
+void focal_planes_give(const focal_kernel_table *table, const focal_tile *tile,
+                       const focal_layout *layout, const float *staged, void *array,
+                       focal_dtype dtype) {
+    focal_tile all = without_skip(tile);
+    focal_row_run run = {0, 0, 0};
+    size_t size = focal_dtype_size(dtype);
+    while (focal_tile_next(&all, layout->inner, &run))
+        for (size_t c = 0; c < tile->width; c++) {
+            size_t place = focal_layout_place(layout, run.first, tile->column + c);
+            focal_store_f32(table, dtype, staged + c * tile->rows + run.at,
+                            (char *)array + place * size, run.count);
+        }
+}
