@@ -57,13 +57,52 @@ FOCAL_BODY vd2 form_distance(vd x, vd most) {
     return exact_sum(x, vd_neg(most));
 }
 
-FOCAL_BODY form_class form_class_of(focal_kernel_tier tier, const form_row *r, vd x,
-                                    vdm greatest) {
-    vd2 distance = form_distance(x, r->most);
-    vd2 e = exp_pair_f64(tier, distance);
-    vd2 rest = pair_select(greatest, r->others, pair_sum(r->total, pair_negative(e)));
+FOCAL_BODY vd form_minus_log(const form_row *r, vd x) {
+    return vd_sub(r->log_total, form_distance(x, r->most).high);
+}
+
+/* e = exp(x - most) */
+FOCAL_BODY form_class form_class_of(const form_row *r, vd x, vd2 e, vdm greatest) {
+    vd2 rest = pair_select(greatest, r->others, pair_sum_ordered(r->total, pair_negative(e)));
     return (form_class){pair_product(e, r->inverse).high, pair_product(rest, r->inverse),
-                        vd_sub(r->log_total, distance.high)};
+                        form_minus_log(r, x)};
+}
+
+/* ---- exp(x - most) of a piece of the run ---- */
+
+typedef struct {
+    form_way way;
+    form_pairs e;
+} form_row_piece;
+
+FOCAL_SHARED void form_row_arguments(const double *logits, double most, form_way *way,
+                                     size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        vd x = form_load(logits, i, form_lanes_of(count - i));
+        form_put_argument(way, i, exp_reduce_f64(form_distance(x, vd_set(most))));
+    }
+}
+
+FOCAL_SHARED void form_row_sleef(const double *logits, double most, form_pairs *e,
+                                 size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        vd x = form_load(logits, i, form_lanes_of(count - i));
+        form_put_pair(e, i, exp_sleef(form_distance(x, vd_set(most))));
+    }
+}
+
+/* Of the run's elements from `first` on; returns how many. */
+FOCAL_BODY size_t form_row_exponentials(focal_kernel_tier tier, const focal_form_span *span,
+                                        size_t first, form_row_piece *piece) {
+    size_t left = span->count - first, count = left < FORM_PIECE ? left : FORM_PIECE;
+    const double *logits = span->logits + first;
+    if (tier == KERNEL_SLEEF) {
+        form_row_sleef(logits, span->row->most, &piece->e, count);
+    } else {
+        form_row_arguments(logits, span->row->most, &piece->way, count);
+        form_exp_phases(&piece->way, &piece->e, count);
+    }
+    return count;
 }
 
 /* b / a, or what it tends to. */
@@ -117,18 +156,23 @@ FOCAL_BODY form_class_term form_class_terms(focal_kernel_tier tier, const focal_
     return t;
 }
 
+FOCAL_BODY vd form_amounts(const focal_form_span *span, size_t i, size_t count) {
+    return vd_mul(form_load(span->weight, i, count),
+                  form_smoothed(span, form_load(span->targets, i, count)));
+}
+
+FOCAL_BODY bool form_some_count(vd amount) {
+    vd counted = vd_select(is_zero(amount), vd_set(0.0), vd_set(1.0));
+    return vdm_any(vdm_eq(counted, vd_set(1.0)));
+}
+
 /* The terms of eight classes; 0 where weight or target is, whatever the logit. */
 FOCAL_BODY form_class_term form_weighted_terms(focal_kernel_tier tier,
                                                const focal_form_span *span, const form_class *c,
-                                               size_t i, size_t count) {
+                                               vd amount, size_t i, size_t count) {
     vd zero = vd_set(0.0);
-    vd amount = vd_mul(form_load(span->weight, i, count),
-                       form_smoothed(span, form_load(span->targets, i, count)));
     form_class_term t = {amount, zero, zero, zero};
     vdm none = is_zero(amount);
-    vd counted = vd_select(none, zero, vd_set(1.0));
-    if (!vdm_any(vdm_eq(counted, vd_set(1.0))))
-        return t;
     form_class_term f =
         form_class_terms(tier, span, c, form_load(span->alpha_positive, i, count),
                          form_load(span->gamma_positive, i, count));
@@ -149,7 +193,9 @@ typedef struct {
 FOCAL_BODY form_label form_label_of(focal_kernel_tier tier, const form_row *r,
                                     const focal_form_row *row) {
     vd label = vd_set((double)row->label), gamma = vd_set(row->gamma);
-    form_class c = form_class_of(tier, r, vd_set(row->label_logit), vdm_eq(label, r->most_at));
+    vd x = vd_set(row->label_logit);
+    vd2 e = exp_pair_f64(tier, form_distance(x, r->most));
+    form_class c = form_class_of(r, x, e, vdm_eq(label, r->most_at));
     return (form_label){c.p, c.q.high,
                         vd_mul(vd_set(row->weight), form_power(tier, c.q, gamma)), gamma};
 }
@@ -211,17 +257,19 @@ FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double 
 /* In pairs: rounded terms and sums would cost as many ULP of q as there are classes. */
 FOCAL_BODY void form_row_others(focal_form_span *span, focal_kernel_tier tier) {
     focal_form_row *row = span->row;
-    vd zero = vd_set(0.0), most = vd_set(row->most), most_at = vd_set((double)row->most_at);
+    vd zero = vd_set(0.0), most_at = vd_set((double)row->most_at);
     vd end = vd_set((double)(span->first + span->count));
-    vd2 sum = {zero, zero};
-    for (size_t i = 0; i < span->count; i += 8) {
-        size_t left = span->count - i < 8 ? span->count - i : 8;
-        vd index = form_index(span, i);
-        vd2 e = exp_pair_f64(tier, form_distance(form_load(span->logits, i, left), most));
-        e = pair_select(vdm_eq(index, most_at), (vd2){zero, zero}, e);
-        e = pair_select(vdm_lt(index, end), e, (vd2){zero, zero});
-        vd2 added = exact_sum(sum.high, e.high);
-        sum = (vd2){added.high, vd_add(sum.low, vd_add(added.low, e.low))};
+    vd2 sum = {zero, zero}, none = {zero, zero};
+    form_row_piece piece;
+    for (size_t first = 0; first < span->count; first += FORM_PIECE) {
+        size_t count = form_row_exponentials(tier, span, first, &piece);
+        for (size_t i = 0; i < count; i += 8) {
+            vd index = form_index(span, first + i);
+            vd2 e = pair_select(vdm_eq(index, most_at), none, form_pair(&piece.e, i));
+            e = pair_select(vdm_lt(index, end), e, none);
+            vd2 added = exact_sum(sum.high, e.high);
+            sum = (vd2){added.high, vd_add(sum.low, vd_add(added.low, e.low))};
+        }
     }
     double highs[8], lows[8];
     vd_store(highs, sum.high);
@@ -240,16 +288,20 @@ FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
         vd index = form_index(span, i), x = form_load(span->logits, i, left);
         vdm inside = vdm_lt(index, vd_set((double)(span->first + span->count)));
         vdm greatest = vdm_eq(index, r.most_at);
-        form_class c = form_class_of(tier, &r, x, greatest);
         if (span->smooth_cross_entropy) {
             vd t = form_smoothed(span, form_load(span->targets, i, left));
-            vd term = form_times(t, c.minus_log);
+            vd term = form_times(t, form_minus_log(&r, x));
             slope = vd_add(slope, vd_select(inside, term, zero));
             continue;
         }
         /* Elements beyond the run have weight 0. */
-        form_class_term term = form_weighted_terms(tier, span, &c, i, left);
-        amount = vd_add(amount, term.amount);
+        vd counted = form_amounts(span, i, left);
+        amount = vd_add(amount, counted);
+        if (!form_some_count(counted))
+            continue;
+        vd2 e = exp_pair_f64(tier, form_distance(x, r.most));
+        form_class c = form_class_of(&r, x, e, greatest);
+        form_class_term term = form_weighted_terms(tier, span, &c, counted, i, left);
         loss = vd_add(loss, term.loss);
         slope = vd_add(slope, vd_select(greatest, zero, term.slope));
         curvature = vd_add(curvature, vd_select(greatest, zero, term.curvature));
@@ -320,28 +372,56 @@ FOCAL_BODY vd form_class_target_gradient(focal_kernel_tier tier, const focal_for
     return form_times(vd_mul(weight, vd_set(1.0 - span->smoothing)), f.loss);
 }
 
+/* The gradient of eight classes without target or weight, if nothing else is wanted. */
+FOCAL_BODY vd form_uncounted_gradient(const focal_form_row *row, const form_row *r, vd2 e,
+                                      vdm greatest) {
+    vd zero = vd_set(0.0);
+    vd others = form_without(row->slope, row->slope_most, zero, greatest);
+    return vd_sub(zero, vd_mul(pair_product(e, r->inverse).high, others));
+}
+
+/* The results of a step, `i` from the run's first element on. */
+FOCAL_BODY void form_result_of_classes(focal_kernel_tier tier, const focal_form_span *span,
+                                       const form_row *r, const form_label *label, size_t i,
+                                       size_t count, vd2 e) {
+    vd index = form_index(span, i), x = form_load(span->logits, i, count);
+    vdm greatest = vdm_eq(index, r->most_at);
+    vd gradient, hessian, target_gradient = vd_set(0.0);
+    vd amount = form_amounts(span, i, count);
+    bool some = span->smooth_cross_entropy || form_some_count(amount);
+    if (!some && !span->hessian && !span->target_gradient) {
+        gradient = form_uncounted_gradient(span->row, r, e, greatest);
+        form_store_results(span, i, count, gradient, gradient, gradient);
+        return;
+    }
+    form_class c = form_class_of(r, x, e, greatest);
+    if (span->smooth_cross_entropy) {
+        vdm own = vdm_eq(index, vd_set((double)span->row->label));
+        form_smooth_results(span, label, &c, own, form_load(span->targets, i, count), &gradient,
+                            &hessian);
+    } else {
+        vd zero = vd_set(0.0);
+        form_class_term t = {amount, zero, zero, zero};
+        if (some)
+            t = form_weighted_terms(tier, span, &c, amount, i, count);
+        form_class_results(span, &c, &t, greatest, &gradient, &hessian);
+    }
+    if (span->target_gradient)
+        target_gradient = form_class_target_gradient(tier, span, &c, i, count);
+    form_store_results(span, i, count, gradient, hessian, target_gradient);
+}
+
 FOCAL_BODY void form_row_results(focal_form_span *span, focal_kernel_tier tier) {
     form_row r = form_row_of(tier, span->row);
     form_label label = {vd_set(0.0), vd_set(0.0), vd_set(0.0), vd_set(0.0)};
     if (span->smooth_cross_entropy)
         label = form_label_of(tier, &r, span->row);
-    for (size_t i = 0; i < span->count; i += 8) {
-        size_t left = span->count - i < 8 ? span->count - i : 8;
-        vd index = form_index(span, i), x = form_load(span->logits, i, left);
-        vdm greatest = vdm_eq(index, r.most_at);
-        form_class c = form_class_of(tier, &r, x, greatest);
-        vd gradient, hessian, target_gradient = vd_set(0.0);
-        if (span->smooth_cross_entropy) {
-            vdm own = vdm_eq(index, vd_set((double)span->row->label));
-            form_smooth_results(span, &label, &c, own, form_load(span->targets, i, left),
-                                &gradient, &hessian);
-        } else {
-            form_class_term t = form_weighted_terms(tier, span, &c, i, left);
-            form_class_results(span, &c, &t, greatest, &gradient, &hessian);
-        }
-        if (span->target_gradient)
-            target_gradient = form_class_target_gradient(tier, span, &c, i, left);
-        form_store_results(span, i, left, gradient, hessian, target_gradient);
+    form_row_piece piece;
+    for (size_t first = 0; first < span->count; first += FORM_PIECE) {
+        size_t count = form_row_exponentials(tier, span, first, &piece);
+        for (size_t i = 0; i < count; i += 8)
+            form_result_of_classes(tier, span, &r, &label, first + i, form_lanes_of(count - i),
+                                   form_pair(&piece.e, i));
     }
 }
 
