@@ -241,3 +241,169 @@ FOCAL_BODY form_base form_base_quality(bool soft, const form_step *s) {
     vd turn = vd_sub(x->smaller.high, x->larger.high);
     return (form_base){base, form_hard_log(s), slope, vd_mul(slope, turn), vd_neg(sign), zero};
 }
+
+/* ---- A piece: logits and targets, bases, powers ---- */
+
+/* Targets that a phase has put down: their low parts went into the base. */
+FOCAL_BODY form_target form_smoothed_targets(const form_piece *piece, size_t i) {
+    vd zero = vd_set(0.0);
+    return (form_target){{vd_load(piece->right + i), zero}, {vd_load(piece->wrong + i), zero}};
+}
+
+/* What does not need the logit's exponential. `at` is the step's place in the run, i in the piece. */
+FOCAL_BODY form_step form_step_of(const focal_form_span *span, size_t at, size_t count) {
+    form_step s;
+    double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
+    s.x = form_logit_sides(form_load(span->logits, at, count));
+    s.target = form_load(span->targets, at, count);
+    s.hard_keep = vd_set(1.0 - hard_smoothing);
+    s.keep = vd_set(1.0 - span->smoothing);
+    s.alpha_positive = form_load(span->alpha_positive, at, count);
+    s.alpha_negative = form_load(span->alpha_negative, at, count);
+    s.gamma = form_load(span->gamma_positive, at, count);
+    s.gamma_negative = form_load(span->gamma_negative, at, count);
+    return s;
+}
+
+/* The same with targets, as pairs. */
+FOCAL_BODY form_step form_step_first(const focal_form_span *span, size_t at, size_t count) {
+    form_step s = form_step_of(span, at, count);
+    double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
+    s.hard = form_target_of(s.x.positive, s.target, hard_smoothing);
+    s.cross = span->smooth_cross_entropy
+                  ? form_target_of(s.x.positive, s.target, span->smoothing)
+                  : s.hard;
+    return s;
+}
+
+FOCAL_BODY void form_put_smoothed(const focal_form_span *span, form_piece *piece, size_t i,
+                                  const form_step *s) {
+    if (span->smoothing == 0.0)
+        return;
+    vd_store(piece->right + i, s->cross.right.high);
+    vd_store(piece->wrong + i, s->cross.wrong.high);
+}
+
+/* The same once more, for the results. */
+FOCAL_BODY form_step form_step_last(const focal_form_span *span, const form_piece *piece,
+                                    size_t at, size_t i, size_t count) {
+    form_step s = form_step_of(span, at, count);
+    s.hard = form_target_of(s.x.positive, s.target, 0.0);
+    s.cross = s.hard;
+    if (span->smoothing != 0.0) {
+        s.cross = form_smoothed_targets(piece, i);
+        s.hard = span->smooth_cross_entropy ? s.hard : s.cross;
+    }
+    return s;
+}
+
+FOCAL_BODY void form_step_take_logit(form_step *s, const form_piece *piece, size_t i, vd x) {
+    s->x = form_logit_of(&piece->x, i, x);
+}
+
+/* The logit that SCALED's factor has, and FL*'s softplus, with y = 2 right - 1. */
+FOCAL_BODY vd2 form_scaled_logit(focal_kernel_form form, const focal_form_span *span,
+                                 const form_step *s, form_piece *piece, size_t i) {
+    if (form == KERNEL_FORM_SCALED)
+        return pair_scale(form_sign(s->hard), s->x.magnitude);
+    vd2 sign = form_sign(s->cross);
+    vd_store(piece->slope + i, sign.high);
+    vd2 scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
+    return pair_sum(scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
+}
+
+/* Whether the base of a form depends on the target between 0 and 1, so that its logarithm is wanted. */
+FOCAL_BODY bool form_has_soft_log(focal_kernel_form form) {
+    return form == KERNEL_FORM_FOCAL || form == KERNEL_FORM_CONFIDENCE ||
+           form == KERNEL_FORM_QUALITY;
+}
+
+FOCAL_BODY bool form_has_base(focal_kernel_form form) {
+    return form_has_soft_log(form) || form == KERNEL_FORM_SCALED ||
+           form == KERNEL_FORM_VARIFOCAL;
+}
+
+FOCAL_BODY vd form_softness(form_target t) {
+    return vd_abs(vd_mul(t.right.high, t.wrong.high));
+}
+
+FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form,
+                                  const form_step *s, const form_piece *piece, size_t i,
+                                  bool soft) {
+    if (form == KERNEL_FORM_SCALED)
+        return form_base_scaled(s, piece, i);
+    if (form == KERNEL_FORM_CONFIDENCE)
+        return form_base_confidence(tier, s);
+    if (form == KERNEL_FORM_QUALITY)
+        return form_base_quality(soft, s);
+    return soft ? form_base_focal(s) : form_base_hard(s);
+}
+
+FOCAL_BODY void form_put_base(const focal_form_span *span, form_piece *piece, size_t i,
+                              const form_base *base) {
+    form_put_pair(&piece->base, i, base->value);
+    form_put_pair(&piece->log, i, base->log);
+    vd_store(piece->slope + i, base->slope);
+    if (span->hessian)
+        vd_store(piece->curvature + i, base->curvature);
+    if (span->target_gradient) {
+        vd_store(piece->by_target + i, base->by_target);
+        vd_store(piece->log_by_target + i, base->log_by_target);
+    }
+}
+
+FOCAL_BODY form_base form_base_put(const focal_form_span *span, const form_piece *piece,
+                                   size_t i) {
+    form_base base = {form_pair(&piece->base, i),
+                      form_pair(&piece->log, i),
+                      vd_load(piece->slope + i),
+                      vd_set(0.0),
+                      vd_set(0.0),
+                      vd_set(0.0)};
+    if (span->hessian)
+        base.curvature = vd_load(piece->curvature + i);
+    if (span->target_gradient) {
+        base.by_target = vd_load(piece->by_target + i);
+        base.log_by_target = vd_load(piece->log_by_target + i);
+    }
+    return base;
+}
+
+FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
+                               const focal_form_span *span, form_piece *piece, size_t at,
+                               size_t i, size_t count) {
+    form_step s = form_step_first(span, at, count);
+    form_step_take_logit(&s, piece, i, form_load(span->logits, at, count));
+    if (span->target_gradient) {
+        vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
+        s.x.turn = vd_mul(expm1_pair_f64(tier, exponent).high, s.x.larger.high);
+    }
+    form_put_smoothed(span, piece, i, &s);
+    vd_store(piece->gamma + i, s.gamma);
+    if (form == KERNEL_FORM_VARIFOCAL)
+        s.hard = form_target_of(s.x.positive, vd_set(0.0), 0.0);
+    vd softness = form_softness(s.hard);
+    form_base base;
+    if (form_has_soft_log(form) && vdm_any(vdm_lt(vd_set(0.0), softness))) {
+        vd_store(piece->softness + i, softness);
+        piece->soft.at[piece->soft.count++] = (uint8_t)i;
+        base = form_base_of(tier, form, &s, piece, i, true);
+    } else {
+        base = form_base_of(tier, form, &s, piece, i, false);
+    }
+    if (form == KERNEL_FORM_VARIFOCAL)
+        base.by_target = vd_set(0.0); /* p^gamma, whatever the target */
+    form_put_base(span, piece, i, &base);
+}
+
+/* The soft targets' logarithms. */
+FOCAL_SHARED void form_soft_logs(form_piece *piece) {
+    form_log_arguments(&piece->way, &piece->base, &piece->soft);
+    form_log_rests(&piece->way, &piece->soft);
+    for (size_t k = 0; k < piece->soft.count; k++) {
+        size_t i = piece->soft.at[k];
+        vd2 log = form_log_end(&piece->way, i, vd_load(piece->base.high + i));
+        vdm hard = is_zero(vd_load(piece->softness + i));
+        form_put_pair(&piece->log, i, pair_select(hard, form_pair(&piece->log, i), log));
+    }
+}
