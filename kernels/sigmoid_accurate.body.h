@@ -28,15 +28,23 @@ FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
     vf a = vf_or(sigmoid_load(logits, at), vf_set(-0.0F));
     accurate_exp_argument low = accurate_exp_reduce(vd_widen_low(a));
     accurate_exp_argument high = accurate_exp_reduce(vd_widen_high(a));
-    double *e = scratch->e + at.slot, *magic = scratch->smaller + at.slot;
     if (SIGMOID_SHORT_PHASES) {
-        vd_store(e, low.r);
-        vd_store(e + 8, high.r);
-        vd_store(magic, low.magic);
-        vd_store(magic + 8, high.magic);
+        vd_store(scratch->e + at.slot, low.r);
+        vd_store(scratch->e + at.slot + 8, high.r);
+        vd_store(scratch->smaller + at.slot, low.magic);
+        vd_store(scratch->smaller + at.slot + 8, high.magic);
     } else {
-        vd_store(e, accurate_exp_reduced(low));
-        vd_store(e + 8, accurate_exp_reduced(high));
+        vd_store(scratch->e + at.slot, accurate_exp_reduced(low));
+        vd_store(scratch->e + at.slot + 8, accurate_exp_reduced(high));
+    }
+}
+
+FOCAL_BODY void accurate_loop_polynomial(size_t run, accurate_scratch *scratch) {
+#pragma GCC unroll 2
+    for (size_t i = 0; i < run; i += 8) {
+        accurate_exp_argument argument = {vd_load(scratch->e + i),
+                                          vd_load(scratch->smaller + i)};
+        vd_store(scratch->e + i, accurate_exp_reduced(argument));
     }
 }
 
@@ -47,12 +55,8 @@ FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run
         accurate_step_exp(logits, (sigmoid_place){first + i, i, FOCAL_STEP}, scratch);
     if (i < run)
         accurate_step_exp(logits, (sigmoid_place){first + i, i, run - i}, scratch);
-#pragma GCC unroll 2
-    for (i = 0; SIGMOID_SHORT_PHASES && i < run; i += 8) {
-        accurate_exp_argument argument = {vd_load(scratch->e + i),
-                                          vd_load(scratch->smaller + i)};
-        vd_store(scratch->e + i, accurate_exp_reduced(argument));
-    }
+    if (SIGMOID_SHORT_PHASES)
+        accurate_loop_polynomial(run, scratch);
 }
 
 FOCAL_BODY void accurate_log(accurate_scratch *scratch, size_t slot) {

@@ -51,6 +51,13 @@ FOCAL_BODY void plain_step_exp(bool normal, const double *logits, const double *
     }
 }
 
+FOCAL_BODY void plain_loop_polynomial(bool normal, size_t count, plain_scratch *scratch) {
+    for (size_t i = 0; i < count; i += 8) {
+        plain_exp_argument argument = {vd_load(scratch->e + i), vd_load(scratch->smaller + i)};
+        vd_store(scratch->e + i, plain_exp_reduced(normal, argument));
+    }
+}
+
 FOCAL_BODY bool plain_loop_exp(bool normal, const focal_form_span *span, const double *targets,
                                plain_scratch *scratch) {
     vd soft = vd_set(0.0);
@@ -60,10 +67,8 @@ FOCAL_BODY bool plain_loop_exp(bool normal, const focal_form_span *span, const d
         plain_step_exp(normal, logits, targets, i, 8, scratch, &soft);
     if (i < count)
         plain_step_exp(normal, logits, targets, i, count - i, scratch, &soft);
-    for (i = 0; PLAIN_SHORT_PHASES && i < count; i += 8) {
-        plain_exp_argument argument = {vd_load(scratch->e + i), vd_load(scratch->smaller + i)};
-        vd_store(scratch->e + i, plain_exp_reduced(normal, argument));
-    }
+    if (PLAIN_SHORT_PHASES)
+        plain_loop_polynomial(normal, count, scratch);
     return vd_sum_lanes(soft) == 0.0;
 }
 
