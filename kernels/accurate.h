@@ -10,12 +10,14 @@ typedef struct {
     vd r, magic;
 } accurate_exp_argument;
 
-/* Of exp(a) for a <= 0, relative error 2^-34. Cut at -240: what is left there, 2^-346, is 0 as a float
- * even times the largest upstream factor. NaN stays NaN: its low 12 bits, which the integer addition
- * would move to the exponent, are clear in one that was a float. */
+/* Arguments are cut here: what is left, 2^-346, is 0 as a float even times the largest upstream
+ * factor. */
+#define ACCURATE_EXP_CUT (-240.0F)
+
+/* Of exp(a) for ACCURATE_EXP_CUT <= a <= 0, relative error 2^-34. NaN stays NaN: its low 12 bits,
+ * which the integer addition would move to the exponent, are clear in one that was a float. */
 FOCAL_BODY accurate_exp_argument accurate_exp_reduce(vd a) {
     vd shift = vd_set(0x1.8p52);
-    a = vd_max(vd_set(-240.0), a);
     vd magic = vd_fma(a, vd_set(0x1.71547652b82fep+0), shift);
     return (accurate_exp_argument){
         vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a), magic};
@@ -35,6 +37,7 @@ FOCAL_BODY vd accurate_exp_reduced(accurate_exp_argument argument) {
 }
 
 FOCAL_BODY vd accurate_exp(vd a) {
+    a = vd_max(vd_set((double)ACCURATE_EXP_CUT), a);
     return accurate_exp_reduced(accurate_exp_reduce(a));
 }
 

@@ -25,7 +25,7 @@ typedef struct {
 /* Phase 1: e. */
 FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
                                   accurate_scratch *scratch) {
-    vf a = vf_or(sigmoid_load(logits, at), vf_set(-0.0F));
+    vf a = vf_max(vf_set(ACCURATE_EXP_CUT), vf_or(sigmoid_load(logits, at), vf_set(-0.0F)));
     accurate_exp_argument low = accurate_exp_reduce(vd_widen_low(a));
     accurate_exp_argument high = accurate_exp_reduce(vd_widen_high(a));
     if (SIGMOID_SHORT_PHASES) {
