@@ -22,30 +22,35 @@ typedef struct {
     bool has_alpha, has_zero_alpha;
 } accurate_constants;
 
+FOCAL_BODY void accurate_store_exp(const accurate_exp_argument reduced[2], size_t slot,
+                                   accurate_scratch *scratch) {
+    vd e[2];
+    accurate_exp_reduced(2, reduced, e);
+    vd_store(scratch->e + slot, e[0]);
+    vd_store(scratch->e + slot + 8, e[1]);
+}
+
 /* Phase 1: e. */
 FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
                                   accurate_scratch *scratch) {
-    vf a = vf_max(vf_set(ACCURATE_EXP_CUT), vf_or(sigmoid_load(logits, at), vf_set(-0.0F)));
-    accurate_exp_argument low = accurate_exp_reduce(vd_widen_low(a));
-    accurate_exp_argument high = accurate_exp_reduce(vd_widen_high(a));
-    if (SIGMOID_SHORT_PHASES) {
-        vd_store(scratch->e + at.slot, low.r);
-        vd_store(scratch->e + at.slot + 8, high.r);
-        vd_store(scratch->smaller + at.slot, low.magic);
-        vd_store(scratch->smaller + at.slot + 8, high.magic);
-    } else {
-        vd_store(scratch->e + at.slot, accurate_exp_reduced(low));
-        vd_store(scratch->e + at.slot + 8, accurate_exp_reduced(high));
+    vf a = vf_or(sigmoid_load(logits, at), vf_set(-0.0F));
+    a = vf_max(vf_set(ACCURATE_EXP_CUT), a);
+    accurate_exp_argument reduced[2] = {accurate_exp_reduce(vd_widen_low(a)),
+                                        accurate_exp_reduce(vd_widen_high(a))};
+    if (!SIGMOID_SHORT_PHASES) {
+        accurate_store_exp(reduced, at.slot, scratch);
+        return;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        vd_store(scratch->e + at.slot + 8 * k, reduced[k].r);
+        vd_store(scratch->smaller + at.slot + 8 * k, reduced[k].magic);
     }
 }
 
-FOCAL_BODY void accurate_loop_polynomial(size_t run, accurate_scratch *scratch) {
-#pragma GCC unroll 2
-    for (size_t i = 0; i < run; i += 8) {
-        accurate_exp_argument argument = {vd_load(scratch->e + i),
-                                          vd_load(scratch->smaller + i)};
-        vd_store(scratch->e + i, accurate_exp_reduced(argument));
-    }
+FOCAL_BODY accurate_exp_argument accurate_load_argument(const accurate_scratch *scratch,
+                                                        size_t slot) {
+    return (accurate_exp_argument){vd_load(scratch->e + slot),
+                                   vd_load(scratch->smaller + slot)};
 }
 
 FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run,
@@ -55,8 +60,11 @@ FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run
         accurate_step_exp(logits, (sigmoid_place){first + i, i, FOCAL_STEP}, scratch);
     if (i < run)
         accurate_step_exp(logits, (sigmoid_place){first + i, i, run - i}, scratch);
-    if (SIGMOID_SHORT_PHASES)
-        accurate_loop_polynomial(run, scratch);
+    for (i = 0; SIGMOID_SHORT_PHASES && i < run; i += FOCAL_STEP) {
+        accurate_exp_argument reduced[2] = {accurate_load_argument(scratch, i),
+                                            accurate_load_argument(scratch, i + 8)};
+        accurate_store_exp(reduced, i, scratch);
+    }
 }
 
 FOCAL_BODY void accurate_log(accurate_scratch *scratch, size_t slot) {
