@@ -53,6 +53,14 @@ FOCAL_BODY accurate_exp_argument accurate_load_argument(const accurate_scratch *
                                    vd_load(scratch->smaller + slot)};
 }
 
+FOCAL_BODY void accurate_loop_polynomial(size_t run, accurate_scratch *scratch) {
+    for (size_t i = 0; i < run; i += FOCAL_STEP) {
+        accurate_exp_argument reduced[2] = {accurate_load_argument(scratch, i),
+                                            accurate_load_argument(scratch, i + 8)};
+        accurate_store_exp(reduced, i, scratch);
+    }
+}
+
 FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run,
                                    accurate_scratch *scratch) {
     size_t i = 0;
@@ -60,11 +68,8 @@ FOCAL_SHARED void accurate_run_exp(const float *logits, size_t first, size_t run
         accurate_step_exp(logits, (sigmoid_place){first + i, i, FOCAL_STEP}, scratch);
     if (i < run)
         accurate_step_exp(logits, (sigmoid_place){first + i, i, run - i}, scratch);
-    for (i = 0; SIGMOID_SHORT_PHASES && i < run; i += FOCAL_STEP) {
-        accurate_exp_argument reduced[2] = {accurate_load_argument(scratch, i),
-                                            accurate_load_argument(scratch, i + 8)};
-        accurate_store_exp(reduced, i, scratch);
-    }
+    if (SIGMOID_SHORT_PHASES)
+        accurate_loop_polynomial(run, scratch);
 }
 
 FOCAL_BODY void accurate_log(accurate_scratch *scratch, size_t slot) {
