@@ -182,15 +182,13 @@ static bool stages_long_rows(const focal_plan *plan) {
            !(plain_logits && (!gradient || plain_gradient));
 }
 
-/* Lanes that are rows would be idle in blocks of fewer rows. */
-enum { PLANES_MIN_ROWS = 16, PLANES_MAX_CLASSES = FOCAL_BLOCK / PLANES_MIN_ROWS };
-
-/* Whether the kernel takes blocks class by class, and no row has to be brought together. */
+/* Whether the kernel takes blocks class by class, so that no row is brought together. Of less than 16
+ * rows, a step, lanes would be idle. */
 static bool goes_by_planes(const focal_plan *plan) {
     size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
     return plan->kernel && plan->kernel->op == KERNEL_SOFTMAX &&
-           plan->kernel->tier == KERNEL_FAST && plan->problem.inner > 1 &&
-           rows >= PLANES_MIN_ROWS && plan->columns <= PLANES_MAX_CLASSES;
+           plan->kernel->tier == KERNEL_FAST && plan->problem.inner > 1 && rows >= 16 &&
+           plan->columns <= FOCAL_COLUMN_CLASSES;
 }
 
 static void cut_into_blocks(focal_plan *plan) {

@@ -11,6 +11,9 @@
 /* Elements that share one partial sum. Part of the numerics contract: never tuned. */
 #define FOCAL_BLOCK 4096
 
+/* Classes that a softmax kernel takes as columns: one run of partial sums. */
+#define FOCAL_COLUMN_CLASSES 256
+
 /* Coordinates: together they are a kernel's contract and spell its name in kernels.def. */
 typedef enum { KERNEL_SIGMOID, KERNEL_SOFTMAX } focal_kernel_op;
 typedef enum { KERNEL_DENSE, KERNEL_BINARY, KERNEL_LABEL } focal_kernel_target;
@@ -43,8 +46,9 @@ typedef struct focal_span {
     size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
     size_t logits_stride; /* softmax: elements between rows */
     size_t gradient_stride;
-    bool columns; /* softmax, tier fast: the rows are adjacent, and the strides between classes;
-                   * then at most 256 classes, and a negative label skips its row */
+    /* Softmax, tier fast: the rows are adjacent and the strides between classes, of which there are at
+     * most FOCAL_COLUMN_CLASSES; a negative label skips its row. */
+    bool columns;
     uint32_t half_steps; /* 2 gamma, for KERNEL_GH */
     double gamma;
     double alpha_positive; /* alpha_t of target 1 (of every row for softmax); 1 without alpha */

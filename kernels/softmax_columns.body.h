@@ -2,23 +2,23 @@
  * N x C x H x W. A lane is a row here, so nothing is transposed.
  *
  * Contract: the bits of softmax.body.h, tier fast. The sum of a row's exponentials has the tree that
- * moderate_run() and vsum_total() give it, formed from values of one lane each instead of lanes of one
- * value. A negative label skips its row, whose results are 0. Rows that are not moderate are brought
- * together one by one and take the way of others. A strip of rows goes through a scratch block,
- * since classes at a distance of a power of two evict each other from every cache. Traffic: 4 bytes
- * read and 4 written per element. */
+ * moderate_run() and vsum_total() give it, formed of values of one lane each instead of lanes of
+ * one value. A negative label skips its row, whose results are 0. Rows that are not moderate are
+ * brought together one by one and go the way of others. A strip of rows goes through a scratch
+ * block, since classes at a distance of a power of two evict each other from every cache. Traffic: 4
+ * bytes read and 4 written per element. */
 
 /* Rows that are worked on together: 1 KiB of every class at most. */
 enum { COLUMNS_STRIP = 256 };
 
 typedef struct {
     /* exp(x_c - reference) of class c and row r: at c stride + r, where stride is the number of
-     * rows, rounded up to whole steps. */
-    _Alignas(64) float e[2 * FOCAL_BLOCK];
+     * rows, rounded up to whole steps, which adds less than 16 to each class. */
+    _Alignas(64) float e[FOCAL_BLOCK + FOCAL_STEP * FOCAL_COLUMN_CLASSES];
     float factor[COLUMNS_STRIP]; /* gradient_c = factor e_c */
     float label_gradient[COLUMNS_STRIP];
-    float row[MODERATE_RUN];       /* one that is not moderate */
-    uint8_t is_far[COLUMNS_STRIP]; /* whether it is; only read if some row is */
+    float row[FOCAL_COLUMN_CLASSES]; /* one that is not moderate */
+    float far[COLUMNS_STRIP];        /* 1 for such rows, else 0; only read if there is one */
 } columns_scratch;
 
 /* A strip: its first elements, and elements between classes there and in the scratch block. */
@@ -55,13 +55,21 @@ FOCAL_SHARED bool columns_exponentials(const columns_strip *strip, float *e) {
     return moderate_all(seen);
 }
 
-/* Which rows are not moderate. */
-FOCAL_SHARED void columns_find_far(const columns_strip *strip, uint8_t *is_far) {
-    for (size_t r = 0; r < strip->rows; r++)
-        is_far[r] = 0;
-    for (size_t c = 0; c < strip->classes; c++)
-        for (size_t r = 0; r < strip->rows; r++)
-            is_far[r] |= !moderate_row(strip->logits + c * strip->logits_stride + r, 1);
+/* Which rows are not moderate, by moderate_all()'s two comparisons. */
+FOCAL_SHARED void columns_find_far(const columns_strip *strip, float *far) {
+    vf one = vf_set(0x1.0000fep0F), two = vf_set(0x1.0000fep1F);
+    vf yes = vf_set(1.0F), no = vf_set(0.0F);
+    for (size_t i = 0; i < strip->rows; i += FOCAL_STEP) {
+        size_t left = strip->rows - i;
+        vf seen = vf_set(0.0F);
+        for (size_t c = 0; c < strip->classes; c++) {
+            const float *at = strip->logits + c * strip->logits_stride + i;
+            vf x = left < FOCAL_STEP ? vf_load_n(at, left) : vf_load(at);
+            seen = vf_or(seen, moderate_k(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
+        }
+        vf by_two = vf_select(vm_eq(vf_or(seen, two), two), no, yes);
+        vf_store(far + i, vf_select(vm_eq(vf_or(seen, one), one), by_two, yes));
+    }
 }
 
 /* Lanes first ... end - 1 of a quad of moderate_run() that have so many terms, each for 16 rows. */
@@ -160,15 +168,22 @@ static void columns_drop(const columns_strip *strip, float *e) {
                 e[c * strip->stride + r] = 0.0F;
 }
 
-/* What the row arithmetic needs of row r, which is not moderate; its terms take their place in e. */
-FOCAL_SHARED void columns_far_row(const columns_strip *strip, size_t r,
-                                  columns_scratch *scratch, softmax_rows *rows, size_t slot) {
+/* What the row arithmetic needs of row r, which is not moderate; for gradients its terms take their
+ * place in e. */
+FOCAL_SHARED void columns_far_row(focal_kernel_direction direction, const columns_strip *strip,
+                                  size_t r, columns_scratch *scratch, softmax_rows *rows,
+                                  size_t slot) {
     float *row = scratch->row;
     size_t label = (size_t)strip->labels[r];
     for (size_t c = 0; c < strip->classes; c++)
         row[c] = strip->logits[c * strip->logits_stride + r];
     float most = softmax_max(row, strip->classes);
     rows->label_distance[slot] = (double)row[label] - (double)most;
+    if (direction == KERNEL_LOSS) {
+        rows->others[slot] = softmax_others(KERNEL_FAST, KERNEL_LOSS, row, NULL, most, label,
+                                            strip->classes, FOCAL_STEP);
+        return;
+    }
     rows->others[slot] = softmax_others(KERNEL_FAST, KERNEL_BOTH, row, row, most, label,
                                         strip->classes, FOCAL_STEP);
     for (size_t c = 0; c < strip->classes; c++)
@@ -176,9 +191,9 @@ FOCAL_SHARED void columns_far_row(const columns_strip *strip, size_t r,
 }
 
 /* What the row arithmetic needs of rows first ... first + group - 1 of the strip. */
-FOCAL_SHARED void columns_group(const columns_strip *strip, columns_scratch *scratch,
-                                bool all_moderate, size_t first, size_t group,
-                                softmax_rows *rows) {
+FOCAL_SHARED void columns_group(focal_kernel_direction direction, const columns_strip *strip,
+                                columns_scratch *scratch, bool all_moderate, size_t first,
+                                size_t group, softmax_rows *rows) {
     for (size_t r = 0; r < group; r += FOCAL_STEP)
         columns_others(scratch->e + first + r, strip->stride, strip->classes, rows->others + r);
     for (size_t r = 0; r < group; r++) {
@@ -186,8 +201,8 @@ FOCAL_SHARED void columns_group(const columns_strip *strip, columns_scratch *scr
         rows->label_distance[r] = 0.0;
         if (label < 0)
             continue;
-        if (!all_moderate && scratch->is_far[first + r])
-            columns_far_row(strip, first + r, scratch, rows, r);
+        if (!all_moderate && scratch->far[first + r] != 0.0F)
+            columns_far_row(direction, strip, first + r, scratch, rows, r);
         else
             rows->label_distance[r] =
                 (double)strip->logits[(size_t)label * strip->logits_stride + first + r];
@@ -241,16 +256,19 @@ FOCAL_BODY void softmax_columns_block(focal_span *span, focal_kernel_direction d
     for (size_t first = 0; first < span->rows; first += COLUMNS_STRIP) {
         size_t left = span->rows - first;
         size_t count = left < COLUMNS_STRIP ? left : COLUMNS_STRIP;
-        const columns_strip strip = {
-            span->logits + first, span->labels + first, count,
-            span->classes,        span->logits_stride,  (count + 15) / 16 * 16};
+        const columns_strip strip = {span->logits + first,
+                                     span->labels + first,
+                                     count,
+                                     span->classes,
+                                     span->logits_stride,
+                                     (count + FOCAL_STEP - 1) / FOCAL_STEP * FOCAL_STEP};
         bool all_moderate = columns_exponentials(&strip, scratch.e);
         if (!all_moderate)
-            columns_find_far(&strip, scratch.is_far);
+            columns_find_far(&strip, scratch.far);
         columns_drop(&strip, scratch.e);
         for (size_t r = 0; r < strip.rows; r += SOFTMAX_GROUP) {
             size_t group = strip.rows - r < SOFTMAX_GROUP ? strip.rows - r : SOFTMAX_GROUP;
-            columns_group(&strip, &scratch, all_moderate, r, group, &rows);
+            columns_group(direction, &strip, &scratch, all_moderate, r, group, &rows);
             total = softmax_group(KERNEL_FAST, direction, gamma_class, span, &rows, first + r,
                                   group, total);
             if (direction != KERNEL_LOSS)

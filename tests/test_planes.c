@@ -1,7 +1,6 @@
 /* Softmax with the class axis outside of the rows, as the pixels of N x C x H x W: the bits of the
  * same rows one after the other, on every ISA row, and no byte written beside the gradient. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "check.h"
 #include "evaluate.h"
