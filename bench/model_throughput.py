@@ -152,11 +152,11 @@ def program_of(isa: str, arguments: argparse.Namespace) -> Path:
     if isa == "neon":
         program = arguments.build_aarch64 / "bench" / "bench_trace"
         if not shutil.which(QEMU) or not program.exists():
-            raise TraceError(f"needs {program} and {QEMU}: bench/setup.sh aarch64")
+            raise TraceError(f"needs bench_trace for AArch64 and {QEMU}: bench/setup.sh aarch64")
         return program
     program = arguments.build / "bench" / "bench_trace"
     if not program.exists():
-        raise TraceError(f"{program} is not built")
+        raise TraceError("bench_trace is not built")
     if isa not in usable_rows(arguments.build):
         raise TraceError("this CPU cannot execute the row, so it cannot be traced")
     return program

@@ -5,6 +5,7 @@ FOCAL_BUILD is a release build whose bench/bench_trace and cli/focal are used.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
@@ -96,6 +97,16 @@ def test_a_trace_that_cannot_be() -> None:
 
 
 # ---- Models ----
+
+
+@pytest.mark.parametrize("isa", ["neon", "avx2"])
+def test_a_missing_program_is_told_without_the_machines_paths(isa: str) -> None:
+    """What stands in a report's "why" is committed with docs/performance.md."""
+    absent = ROOT / "no-such-build"
+    arguments = argparse.Namespace(build=absent, build_aarch64=absent)
+    with pytest.raises(model_throughput.TraceError, match="bench_trace") as failure:
+        model_throughput.program_of(isa, arguments)
+    assert str(ROOT) not in str(failure.value)
 
 
 def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
