@@ -12,30 +12,32 @@ bool focal_tile_has_whole_planes(const focal_tile *tile, const focal_layout *lay
     return focal_tile_next(&all, layout->inner, &run) && run.count == tile->rows;
 }
 
-void focal_planes_take(const focal_kernel_table *table, const focal_tile *tile,
-                       const focal_layout *layout, const void *array, focal_dtype dtype,
-                       float *staged) {
+/* Run by run and class by class, between the array and the staged floats. */
+static void move(const focal_kernel_table *table, const focal_tile *tile,
+                 const focal_layout *layout, char *array, focal_dtype dtype, float *staged,
+                 bool take) {
     focal_tile all = without_skip(tile);
     focal_row_run run = {0, 0, 0};
     size_t size = focal_dtype_size(dtype);
     while (focal_tile_next(&all, layout->inner, &run))
         for (size_t c = 0; c < tile->width; c++) {
-            size_t place = focal_layout_place(layout, run.first, tile->column + c);
-            focal_load_f32(table, dtype, (const char *)array + place * size,
-                           staged + c * tile->rows + run.at, run.count);
+            char *at = array + focal_layout_place(layout, run.first, tile->column + c) * size;
+            float *plane = staged + c * tile->rows + run.at;
+            if (take)
+                focal_load_f32(table, dtype, at, plane, run.count);
+            else
+                focal_store_f32(table, dtype, plane, at, run.count);
         }
+}
+
+void focal_planes_take(const focal_kernel_table *table, const focal_tile *tile,
+                       const focal_layout *layout, const void *array, focal_dtype dtype,
+                       float *staged) {
+    move(table, tile, layout, (char *)(uintptr_t)array, dtype, staged, true);
 }
 
 void focal_planes_give(const focal_kernel_table *table, const focal_tile *tile,
                        const focal_layout *layout, const float *staged, void *array,
                        focal_dtype dtype) {
-    focal_tile all = without_skip(tile);
-    focal_row_run run = {0, 0, 0};
-    size_t size = focal_dtype_size(dtype);
-    while (focal_tile_next(&all, layout->inner, &run))
-        for (size_t c = 0; c < tile->width; c++) {
-            size_t place = focal_layout_place(layout, run.first, tile->column + c);
-            focal_store_f32(table, dtype, staged + c * tile->rows + run.at,
-                            (char *)array + place * size, run.count);
-        }
+    move(table, tile, layout, array, dtype, (float *)(uintptr_t)staged, false);
 }

@@ -5,22 +5,17 @@
 #ifndef FOCAL_ACCURATE_H
 #define FOCAL_ACCURATE_H
 
-/* An exponential's argument: a = n ln 2 + r, with n in the low bits of magic. */
-typedef struct {
-    vd r, magic;
-} accurate_exp_argument;
-
 /* Arguments are cut here: what is left, 2^-346, is 0 as a float even times the largest upstream
  * factor. */
 #define ACCURATE_EXP_CUT (-240.0F)
 
 /* Of exp(a) for ACCURATE_EXP_CUT <= a <= 0, relative error 2^-34. NaN stays NaN: its low 12 bits,
  * which the integer addition would move to the exponent, are clear in one that was a float. */
-FOCAL_BODY accurate_exp_argument accurate_exp_reduce(vd a) {
+FOCAL_BODY exp_argument_vd accurate_exp_reduce(vd a) {
     vd shift = vd_set(0x1.8p52);
     vd magic = vd_fma(a, vd_set(0x1.71547652b82fep+0), shift);
-    return (accurate_exp_argument){
-        vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a), magic};
+    return (exp_argument_vd){vd_fma(vd_sub(magic, shift), vd_set(-0x1.62e42fefa39efp-1), a),
+                             magic};
 }
 
 static const double accurate_exp_coefficients[] = {
@@ -30,7 +25,7 @@ enum { ACCURATE_EXP_COEFFICIENTS = sizeof accurate_exp_coefficients / sizeof(dou
 
 /* `count` exponentials, 1 or 2, which take turns: the chain of one is several times as long as its
  * share of the execution units. */
-FOCAL_BODY void accurate_exp_reduced(size_t count, const accurate_exp_argument *of, vd *e) {
+FOCAL_BODY void accurate_exp_reduced(size_t count, const exp_argument_vd *of, vd *e) {
     for (size_t k = 0; k < count; k++)
         e[k] = vd_set(accurate_exp_coefficients[0]);
     for (size_t j = 1; j < ACCURATE_EXP_COEFFICIENTS; j++)
@@ -43,7 +38,7 @@ FOCAL_BODY void accurate_exp_reduced(size_t count, const accurate_exp_argument *
 /* exp(a) for a <= 0, cut. */
 FOCAL_BODY vd accurate_exp(vd a) {
     a = vd_max(vd_set((double)ACCURATE_EXP_CUT), a);
-    accurate_exp_argument reduced = accurate_exp_reduce(a);
+    exp_argument_vd reduced = accurate_exp_reduce(a);
     vd e;
     accurate_exp_reduced(1, &reduced, &e);
     return e;

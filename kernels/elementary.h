@@ -31,6 +31,11 @@ typedef struct {
     vf r, magic;
 } exp_argument;
 
+/* The same in double. */
+typedef struct {
+    vd r, magic;
+} exp_argument_vd;
+
 /* n = round(a / ln 2) by adding shift = 1.5 * 2^23 + k, whose last bits then hold n + k;
  * r = a - n ln 2 with ln 2 in two floats. */
 FOCAL_BODY exp_argument exp_reduce(vf a, vf shift) {

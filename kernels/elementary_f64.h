@@ -14,7 +14,7 @@ typedef struct {
     vd high, low;
 } vd2;
 
-/* a + b without error, |a| >= |b|, a = 0, or a an integer multiple of b's last place (Dekker's Fast2Sum;
+/* a + b without error, |a| >= |b|, a = 0, or a a multiple of b's last place (Dekker's Fast2Sum;
  * of the last: if |a| < |b|, high - a has that last place, too, and at most its bits). */
 FOCAL_BODY vd2 exact_sum_ordered(vd a, vd b) {
     vd high = vd_add(a, b);
@@ -91,8 +91,8 @@ typedef struct {
 FOCAL_BODY exp_argument_f64 exp_reduce_cut_f64(vd high, vd low) {
     vd magic = vd_fma(high, vd_set(0x1.71547652b82fep0), vd_set(0x1.8p52 + 64.0));
     vd n = vd_sub(magic, vd_set(0x1.8p52 + 64.0));
-    /* The products are exact: n has 11 bits, the parts of ln 2 have 42. The first difference is a multiple
-     * of 2^-54 unless n = 0, and of the second's last place. */
+    /* The products are exact: n has 11 bits, the parts of ln 2 have 42. The first difference is a
+     * multiple of 2^-54 unless n = 0, and of the second's last place. */
     vd first = vd_fma(n, vd_set(-0x1.62e42fefa38p-1), high);
     vd2 r = exact_sum_ordered(first, vd_mul(n, vd_set(-0x1.ef35793c768p-45)));
     r.low = vd_add(r.low, vd_fma(n, vd_set(0x1.9ff0342542fc3p-90), low));

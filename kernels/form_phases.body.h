@@ -1,6 +1,7 @@
-/* The chains of elementary_f64.h in phases, over a piece of a run that stays in the first-level cache:
- * docs/decisions/0002-sigmoid-in-phases.md says why. An element goes through the same operations as in
- * the function that a phase is a part of, so the bits are the same. Tier sleef calls its functions. */
+/* The chains of elementary_f64.h in phases, over a piece of a run that stays in the first-level
+ * cache: docs/decisions/0002-sigmoid-in-phases.md says why. An element goes through the same
+ * operations as in the function that a phase is a part of, so the bits are the same. Tier sleef calls
+ * its functions. */
 
 FOCAL_BODY void form_store(double *to, size_t at, vd values, size_t count) {
     if (count == 8)
@@ -26,7 +27,7 @@ typedef struct {
     double low[FORM_PIECE];
 } form_pairs;
 
-/* On the way from one phase to the next. */
+/* What phases of one chain hand on; each chain has its own use of the names. */
 typedef struct {
     form_pairs r, square, ratio;
     double scale[FORM_PIECE], rest[FORM_PIECE];

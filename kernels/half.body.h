@@ -1,5 +1,5 @@
-/* Arrays of 16-bit numbers to floats and back: loops that compilers vectorise for the row. Exact, and
- * rounded once. */
+/* Arrays of 16-bit numbers to floats and back: loops that compilers vectorise for the row. Exact,
+ * and rounded once. */
 
 #define CONVERT_ARRAY(convert)                                                                 \
     for (size_t i = 0; i < count; i++)                                                         \

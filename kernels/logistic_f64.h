@@ -4,24 +4,19 @@
 #ifndef FOCAL_LOGISTIC_F64_H
 #define FOCAL_LOGISTIC_F64_H
 
-/* An exponential's argument: a = n ln 2 + r, with n in the low bits of magic. */
-typedef struct {
-    vd r, magic;
-} plain_exp_argument;
-
 /* Of exp(a) for a <= 0; 1 ULP where the result is normal. With `normal` arguments below -708 are cut
  * there and a NaN may become anything; else results underflow gradually and NaN passes. */
-FOCAL_BODY plain_exp_argument plain_exp_reduce(bool normal, vd a) {
+FOCAL_BODY exp_argument_vd plain_exp_reduce(bool normal, vd a) {
     vd shift = vd_set(normal ? 0x1.8p52 : 0x1.8p52 + 64.0);
     a = vd_max(vd_set(normal ? -708.0 : EXP_CUT), a);
     vd magic = vd_fma(a, vd_set(0x1.71547652b82fep0), shift);
     vd n = vd_sub(magic, shift);
     /* The first product is exact: n has 11 bits, this part of ln 2 has 42. */
     vd r = vd_fma(n, vd_set(-0x1.62e42fefa38p-1), a);
-    return (plain_exp_argument){vd_fma(n, vd_set(-0x1.ef35793c7673p-45), r), magic};
+    return (exp_argument_vd){vd_fma(n, vd_set(-0x1.ef35793c7673p-45), r), magic};
 }
 
-FOCAL_BODY vd plain_exp_reduced(bool normal, plain_exp_argument argument) {
+FOCAL_BODY vd plain_exp_reduced(bool normal, exp_argument_vd argument) {
     vd r = argument.r, square = vd_mul(r, r);
     vd even = vd_fma(vd_set(0x1.2891d2916032bp-22), square, vd_set(0x1.a019b8b7aa0f6p-16));
     vd odd = vd_fma(vd_set(0x1.af61c08e9711ep-26), square, vd_set(0x1.71ddf787588eap-19));

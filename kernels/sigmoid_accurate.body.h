@@ -22,7 +22,7 @@ typedef struct {
     bool has_alpha, has_zero_alpha;
 } accurate_constants;
 
-FOCAL_BODY void accurate_store_exp(const accurate_exp_argument reduced[2], size_t slot,
+FOCAL_BODY void accurate_store_exp(const exp_argument_vd reduced[2], size_t slot,
                                    accurate_scratch *scratch) {
     vd e[2];
     accurate_exp_reduced(2, reduced, e);
@@ -35,8 +35,8 @@ FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
                                   accurate_scratch *scratch) {
     vf a = vf_or(sigmoid_load(logits, at), vf_set(-0.0F));
     a = vf_max(vf_set(ACCURATE_EXP_CUT), a);
-    accurate_exp_argument reduced[2] = {accurate_exp_reduce(vd_widen_low(a)),
-                                        accurate_exp_reduce(vd_widen_high(a))};
+    exp_argument_vd reduced[2] = {accurate_exp_reduce(vd_widen_low(a)),
+                                  accurate_exp_reduce(vd_widen_high(a))};
     if (!SIGMOID_SHORT_PHASES) {
         accurate_store_exp(reduced, at.slot, scratch);
         return;
@@ -47,16 +47,15 @@ FOCAL_BODY void accurate_step_exp(const float *logits, sigmoid_place at,
     }
 }
 
-FOCAL_BODY accurate_exp_argument accurate_load_argument(const accurate_scratch *scratch,
-                                                        size_t slot) {
-    return (accurate_exp_argument){vd_load(scratch->e + slot),
-                                   vd_load(scratch->smaller + slot)};
+FOCAL_BODY exp_argument_vd accurate_load_argument(const accurate_scratch *scratch,
+                                                  size_t slot) {
+    return (exp_argument_vd){vd_load(scratch->e + slot), vd_load(scratch->smaller + slot)};
 }
 
 FOCAL_BODY void accurate_loop_polynomial(size_t run, accurate_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        accurate_exp_argument reduced[2] = {accurate_load_argument(scratch, i),
-                                            accurate_load_argument(scratch, i + 8)};
+        exp_argument_vd reduced[2] = {accurate_load_argument(scratch, i),
+                                      accurate_load_argument(scratch, i + 8)};
         accurate_store_exp(reduced, i, scratch);
     }
 }

@@ -98,7 +98,6 @@ FOCAL_BODY form_result form_modulated(focal_kernel_tier tier, const focal_form_s
     /* By the base: b^(gamma - 1), which b itself is too small to be divided for. Cut, so that a
      * factor of 0 takes it along. */
     vd steep = form_finite(form_steep(tier, b, gamma));
-
     vd by_base = vd_mul(vd_mul(alpha, vd_mul(gamma, b->by_target)), steep);
     vd by_factor = vd_fma(vd_mul(weighted, gamma), b->log_by_target, by_base);
     by_factor = vd_mul(by_factor, finite);

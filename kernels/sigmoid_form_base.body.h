@@ -1,6 +1,5 @@
-/* What sigmoid_form.body.h makes its results of, in its notation: logits, targets, and the bases of
- * modulating factors. Everything is computed for |x|, with the target exchanged for its complement where x is
- * negative: then p = sigmoid(|x|) is at least 1/2. */
+/* What sigmoid_form.body.h makes its results of, in its notation and for |x| as there: logits,
+ * targets, and the bases of modulating factors. */
 
 /* A logit. */
 typedef struct {
@@ -144,8 +143,8 @@ FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
     return vd_select(is_zero(t.wrong.high), right, result);
 }
 
-/* log(1 - p) where the target is on the right side, and log p elsewhere: that of a base which is 1 - p or
- * p where the target is hard. What it is for others is a phase of its own. */
+/* log(1 - p) where the target is on the right side, and log p elsewhere: that of a base which is
+ * 1 - p or p where the target is hard. What it is for others is a phase of its own. */
 FOCAL_BODY vd2 form_hard_log(const form_step *s) {
     vd zero = vd_set(0.0);
     vd2 far = {vd_select(is_zero(s->hard.wrong.high), s->x.magnitude, zero), zero};
@@ -312,7 +311,7 @@ FOCAL_BODY vd2 form_scaled_logit(focal_kernel_form form, const focal_form_span *
     return pair_sum(scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
 }
 
-/* Whether the base of a form depends on the target between 0 and 1, so that its logarithm is wanted. */
+/* Whether a form's base depends on a target between 0 and 1, so that its logarithm is wanted. */
 FOCAL_BODY bool form_has_soft_log(focal_kernel_form form) {
     return form == KERNEL_FORM_FOCAL || form == KERNEL_FORM_CONFIDENCE ||
            form == KERNEL_FORM_QUALITY;

@@ -1,4 +1,5 @@
-/* ---- Two terms, each with its own factor ---- */
+/* Forms that are sums of two terms, each with a modulating factor of its own: SPLIT, also with a
+ * margin, and MATCH. In sigmoid_form.body.h's notation. */
 
 /* A term base^gamma C: its value and derivatives by |x|. */
 typedef struct {
@@ -125,8 +126,8 @@ FOCAL_BODY form_result form_match(focal_kernel_tier tier, const focal_form_span 
 
 /* ---- The terms' powers ---- */
 
-/* Which side's power a step needs where it needs one only: a term that is multiplied by 0 may have the other's, whose
- * sign is the same. With a margin the negative term has a power of its own. */
+/* Whether one power per element is enough: a term that is multiplied by 0 may have the other's,
+ * whose sign is the same, and with a margin the negative term makes its own. */
 FOCAL_BODY bool form_terms_are_single(focal_kernel_form form, const focal_form_span *span,
                                       bool hard) {
     return form == KERNEL_FORM_SPLIT &&

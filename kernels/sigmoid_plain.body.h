@@ -15,8 +15,8 @@ typedef struct {
     uint32_t half_steps;
 } plain_constants;
 
-/* Where few registers bear a step, the exponential is cut in two and the logarithm a phase of its own,
- * as in sigmoid_phases.body.h. */
+/* Where few registers bear a step, the exponential is cut in two and the logarithm a phase of its
+ * own, as in sigmoid_phases.body.h. */
 enum { PLAIN_SHORT_PHASES = VEC_STEPS < 16 };
 
 typedef struct {
@@ -42,7 +42,7 @@ FOCAL_BODY void plain_step_exp(bool normal, const double *logits, const double *
     vd x = form_load(logits, i, count), t = form_load(targets, i, count);
     vdm one = vdm_eq(t, vd_set(1.0));
     *soft = vd_add(*soft, vd_abs(vd_select(one, vd_set(0.0), t)));
-    plain_exp_argument argument = plain_exp_reduce(normal, vd_neg(vd_abs(x)));
+    exp_argument_vd argument = plain_exp_reduce(normal, vd_neg(vd_abs(x)));
     if (PLAIN_SHORT_PHASES) {
         vd_store(scratch->e + i, argument.r);
         vd_store(scratch->smaller + i, argument.magic);
@@ -53,7 +53,7 @@ FOCAL_BODY void plain_step_exp(bool normal, const double *logits, const double *
 
 FOCAL_BODY void plain_loop_polynomial(bool normal, size_t count, plain_scratch *scratch) {
     for (size_t i = 0; i < count; i += 8) {
-        plain_exp_argument argument = {vd_load(scratch->e + i), vd_load(scratch->smaller + i)};
+        exp_argument_vd argument = {vd_load(scratch->e + i), vd_load(scratch->smaller + i)};
         vd_store(scratch->e + i, plain_exp_reduced(normal, argument));
     }
 }
