@@ -67,14 +67,29 @@ static int64_t find_bad_byte(const uint8_t *targets, size_t count) {
     return -1;
 }
 
+/* The first that is negative, infinite or NaN: looked for if there is one, which compilers find out by
+ * vectors. */
+#define FIND_BAD_WEIGHT(type, most)                                                            \
+    const type *values = weights;                                                              \
+    uint32_t bad = 0;                                                                          \
+    for (size_t i = 0; i < count; i++)                                                         \
+        bad |= (uint32_t) !(values[i] >= 0) | (uint32_t) !(values[i] <= (most));               \
+    for (size_t i = 0; bad && i < count; i++)                                                  \
+        if (!(values[i] >= 0 && values[i] <= (most)))                                          \
+            return (int64_t)i;                                                                 \
+    return -1
+
+static int64_t find_bad_float(const void *weights, size_t count) {
+    FIND_BAD_WEIGHT(float, FLT_MAX);
+}
+
+static int64_t find_bad_double(const void *weights, size_t count) {
+    FIND_BAD_WEIGHT(double, DBL_MAX);
+}
+
 static int64_t find_bad_weight(size_t size, const void *weights, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        double weight = size == sizeof(double) ? ((const double *)weights)[i]
-                                               : (double)((const float *)weights)[i];
-        if (!(weight >= 0.0 && weight <= (size == sizeof(double) ? DBL_MAX : (double)FLT_MAX)))
-            return (int64_t)i;
-    }
-    return -1;
+    return size == sizeof(double) ? find_bad_double(weights, count)
+                                  : find_bad_float(weights, count);
 }
 
 /* Where element number `index` of the tile, row by row, lies in its array. */
