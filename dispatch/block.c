@@ -9,12 +9,19 @@
 #include "convert.h"
 #include "planes.h"
 #include "targets.h"
+#include "weights.h"
 
-/* About 100 KiB on the stack of the thread that runs a task. */
+/* About 116 KiB on the stack of the thread that runs a task. */
 typedef struct {
     float logits[FOCAL_BLOCK]; /* and the gradient, when it is staged */
-    float targets[FOCAL_BLOCK];
-    float loss[FOCAL_BLOCK];
+    union {
+        struct { /* of sigmoid's elements */
+            float targets[FOCAL_BLOCK];
+            float loss[FOCAL_BLOCK];
+            float weights[FOCAL_BLOCK];
+        };
+        double row_factors[FOCAL_BLOCK]; /* of softmax's rows */
+    };
     float row_loss[FOCAL_BLOCK];
     int32_t labels[FOCAL_BLOCK];
     uint16_t raw[FOCAL_BLOCK]; /* 16-bit elements on their way */
@@ -85,11 +92,12 @@ static void zero_results(const focal_call *call, const focal_tile *tile) {
     }
 }
 
-/* The kept rows' labels, as columns of the tile; -1 if it has none of that class. Returns how many it
- * has. Checked labels fit. */
+/* The kept rows' labels, as columns of the tile; -1 if it has none of that class, or sigmoid's
+ * background. Returns how many it has. Checked labels fit. */
 static int64_t take_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
     const focal_problem *problem = &call->plan->problem;
     focal_target_kind kind = problem->target_kind;
+    bool sigmoid = problem->op == FOCAL_SIGMOID;
     size_t kept = 0;
     int64_t positives = 0;
     for (size_t r = 0; r < tile->rows; r++) {
@@ -97,7 +105,8 @@ static int64_t take_labels(const focal_call *call, const focal_tile *tile, int32
             continue;
         int64_t label = focal_label_at(kind, call->buffers.targets, tile->row + r);
         size_t column = (size_t)label - tile->column;
-        bool positive = column < tile->width && !focal_label_is_background(problem, label);
+        bool negative = sigmoid && focal_label_is_background(problem, label);
+        bool positive = column < tile->width && !negative;
         labels[kept++] = positive ? (int32_t)column : -1;
         positives += positive;
     }
@@ -109,6 +118,14 @@ static int64_t count_ones(const uint8_t *binary, size_t count) {
     for (size_t i = 0; i < count; i++)
         ones += binary[i];
     return ones;
+}
+
+static const double *take_row_factors(const focal_call *call, const focal_tile *tile, bool all,
+                                      block_scratch *scratch) {
+    if (!focal_has_row_factors(call))
+        return NULL;
+    focal_take_row_factors(call, tile, all, scratch->row_factors);
+    return scratch->row_factors;
 }
 
 /* A copy, since compilers clear a large struct by a loop that takes as long as a small block. */
@@ -147,11 +164,12 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     bool loss_wanted = problem->outputs & FOCAL_OUTPUT_LOSS;
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
     bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
+    bool weighed = focal_has_element_weights(call);
     float *loss = NULL, *row_loss = NULL, *gradient = NULL;
     focal_tile rows = tile_of_rows(tile);
     if (loss_wanted)
         loss = in_array(tile, &plan->loss, buffers->loss, problem->loss_dtype);
-    if (loss_wanted || rows_wanted)
+    if (loss_wanted || rows_wanted || (weighed && plan->kernel->direction != KERNEL_GRADIENT))
         span.loss = loss ? loss : scratch->loss;
     if (rows_wanted) {
         row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
@@ -162,6 +180,9 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
         span.gradient = gradient ? gradient : scratch->logits;
     }
     plan->kernel->function(&span);
+    if (weighed)
+        scratch->table->weigh(&span,
+                              focal_take_element_weights(call, tile, &span, scratch->weights));
     if (loss_wanted && !loss)
         give(scratch, tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype);
     if (rows_wanted && !row_loss)
@@ -218,6 +239,7 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
     float *staged = tile->width > FOCAL_BLOCK ? scratch->row : scratch->logits;
     take_labels(call, tile, scratch->labels);
     span.labels = scratch->labels;
+    span.row_factors = take_row_factors(call, tile, false, scratch);
     if (has_plain_rows(tile, &plan->logits, problem->dtype)) {
         span.logits = (const float *)(const void *)focal_tile_start(
             tile, &plan->logits, buffers->logits, sizeof(float));
@@ -279,6 +301,7 @@ static void run_planes(const focal_call *call, const focal_tile *tile, block_scr
     span.rows = tile->rows;
     take_plane_labels(call, tile, scratch->labels);
     span.labels = scratch->labels;
+    span.row_factors = take_row_factors(call, tile, true, scratch);
     span.logits = planes_in_array(tile, &plan->logits, (void *)(uintptr_t)buffers->logits,
                                   problem->dtype);
     span.logits_stride = plan->logits.class_stride;
@@ -318,24 +341,31 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
     block_scratch scratch;
     scratch.table = plan->isa->table;
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
-    bool ignore = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
+    bool apart = focal_call_has_weights(call) || focal_has_row_factors(call);
     for (size_t block = first; block < first + count; block++) {
         focal_tile tile = focal_block_tile(plan, block);
-        if (ignore)
-            focal_tile_skip(call, &tile, scratch.skip);
+        focal_block_result counted = {0.0, 0.0, 0, 0};
+        if (apart)
+            counted = focal_count(call, &tile);
+        focal_tile_skip(call, &tile, scratch.skip);
         if (plan->by_planes)
             run_planes(call, &tile, &scratch, &results[block]);
         else if (plan->problem.op == FOCAL_SOFTMAX)
             run_softmax(call, &tile, &scratch, &results[block]);
         else
             run_sigmoid(call, &tile, &scratch, &results[block]);
+        if (apart) { /* rows of weight 0 were skipped, but count */
+            counted.loss = results[block].loss;
+            results[block] = counted;
+        }
         if (tile.column > 0)
             results[block].ignored = 0;
     }
 }
 
 void focal_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
-    if (call->weighted || !call->plan->kernel)
+    const focal_kernel *kernel = call->plan->kernel;
+    if (!kernel || (call->weighted && kernel->tier != KERNEL_FAST))
         focal_form_blocks_run(call, first, count);
     else
         focal_plain_blocks_run(call, task, first, count);

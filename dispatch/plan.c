@@ -54,16 +54,27 @@ static focal_kernel_tier kernel_tier(focal_tier tier) {
     return KERNEL_FAST;
 }
 
-/* What the f32 kernels do not compute. */
+/* alpha_t = 0 leaves a NaN where a weight of 0 makes it 0. */
+static bool has_zero_alpha(const focal_problem *problem) {
+    for (int64_t c = 0; problem->class_alpha && c < problem->classes; c++)
+        if (problem->class_alpha[c] == 0.0 || problem->class_alpha[c] == 1.0)
+            return true;
+    return false;
+}
+
+/* What the f32 kernels do not compute. Results of tier fast are multiplied by weights, and by an alpha
+ * of the class. */
 static bool needs_form_kernel(const focal_problem *problem) {
     const uint32_t plain =
         FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_LOSS | FOCAL_OUTPUT_ROW_LOSS | FOCAL_OUTPUT_GRADIENT;
     bool dense = problem->target_kind == FOCAL_TARGET_DENSE;
+    bool fast = kernel_tier(problem->tier) == KERNEL_FAST;
+    bool by_kernel = fast && (problem->op == FOCAL_SOFTMAX || !has_zero_alpha(problem));
+    bool alphas = problem->alpha_mode > FOCAL_ALPHA_SCALAR && !by_kernel;
     bool wide = problem->dtype == FOCAL_F64 || (dense && problem->targets_dtype == FOCAL_F64) ||
                 problem->loss_dtype == FOCAL_F64 || problem->gradient_dtype == FOCAL_F64;
-    return wide || problem->form != FOCAL_FORM_FOCAL ||
-           problem->alpha_mode > FOCAL_ALPHA_SCALAR ||
-           problem->gamma_mode != FOCAL_GAMMA_SCALAR || problem->class_weight ||
+    return wide || problem->form != FOCAL_FORM_FOCAL || alphas ||
+           problem->gamma_mode != FOCAL_GAMMA_SCALAR || (problem->class_weight && !fast) ||
            problem->smoothing != 0.0 || problem->poly_epsilon != 0.0 ||
            problem->outputs & ~plain || (problem->op == FOCAL_SOFTMAX && dense);
 }
@@ -316,7 +327,7 @@ static focal_plan *keep(const focal_plan *plan) {
 }
 
 static focal_span constant_span(const focal_problem *problem) {
-    bool off = problem->alpha_mode == FOCAL_ALPHA_OFF;
+    bool off = problem->alpha_mode != FOCAL_ALPHA_SCALAR;
     return (focal_span){
         .half_steps = problem->gamma >= 0.0 && problem->gamma < 100.0
                           ? (uint32_t)(2.0 * problem->gamma)

@@ -34,8 +34,9 @@ struct focal_plan {
     /* Strides, dtypes and inner filled in, tier resolved; the class arrays are the plan's own. */
     focal_problem problem;
     focal_allocator allocator;
-    const focal_kernel *kernel;    /* NULL: this problem needs the form kernel */
-    const focal_form_kernel *form; /* for those, and for executions with weights */
+    const focal_kernel *kernel; /* NULL: this problem needs the form kernel */
+    const focal_form_kernel
+        *form; /* for those, and, but in tier fast, executions with weights */
     const focal_isa_row *isa;
     const char *isa_reason;
     focal_tuning tuning;
@@ -69,7 +70,7 @@ void focal_plan_set_task(focal_plan *plan, uint64_t elements);
 typedef struct focal_call {
     const focal_plan *plan;
     focal_buffers buffers; /* of this version's size, with a workspace */
-    bool weighted;         /* by rows or elements: then the form kernel computes */
+    bool weighted;         /* by rows or elements */
     double factor;         /* of gradients: upstream over the normalizer */
 } focal_call;
 

@@ -22,6 +22,8 @@
 
 #include "sigmoid.body.h"
 
+#include "weights.body.h"
+
 #include "softmax_moderate.body.h"
 
 #include "softmax.body.h"
@@ -104,6 +106,7 @@ const focal_kernel_table TABLE_NAME(FOCAL_ISA) = {
     .kernels = kernels,
     .form_count = sizeof form_kernels / sizeof form_kernels[0],
     .forms = form_kernels,
+    .weigh = weigh,
     .load_f16 = load_f16,
     .load_bf16 = load_bf16,
     .store_f16 = store_f16,

@@ -53,11 +53,18 @@ typedef struct focal_span {
     double gamma;
     double alpha_positive; /* alpha_t of target 1 (of every row for softmax); 1 without alpha */
     double alpha_negative; /* alpha_t of target 0 */
-    float upstream;        /* multiplies the gradient */
-    double sum;            /* out: sum of the span's losses */
+    /* Softmax, tier fast: what row r has instead of alpha_positive, up to a multiple of 8 rows; or
+     * NULL. */
+    const double *row_factors;
+    float upstream; /* multiplies the gradient */
+    double sum;     /* out: sum of the span's losses */
 } focal_span;
 
 typedef void focal_kernel_function(focal_span *span);
+
+/* Multiplies a sigmoid span's loss and gradient, as far as they are not NULL, by a weight for each
+ * element, and makes its sum and row losses anew. */
+typedef void focal_weigh_function(focal_span *span, const float *weights);
 
 typedef struct focal_kernel {
     const char *name;
@@ -83,6 +90,7 @@ typedef struct focal_kernel_table {
     const focal_kernel *kernels;
     size_t form_count;
     const struct focal_form_kernel *forms;
+    focal_weigh_function *weigh;
     focal_half_load *load_f16, *load_bf16;
     focal_half_store *store_f16, *store_bf16;
 } focal_kernel_table;

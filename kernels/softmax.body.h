@@ -106,10 +106,11 @@ FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction 
     return tier == KERNEL_FAST ? vsum_total(&sum) * 0x1p-64 : vsum_total(&sum);
 }
 
-/* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. */
+/* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. `alphas`:
+ * theirs, or NULL if all have the span's. */
 FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction direction,
                                  focal_gamma_class gamma_class, const focal_span *span,
-                                 softmax_rows *rows, size_t r) {
+                                 const double *alphas, softmax_rows *rows, size_t r) {
     vd one = vd_set(1.0), zero = vd_set(0.0);
     vd gamma = vd_set(span->gamma);
     vd distance = vd_load(rows->label_distance + r);
@@ -132,13 +133,17 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction 
         power = power_half_steps_f64(q, span->half_steps);
     else if (gamma_class == KERNEL_GX)
         power = power_f64(tier, q, gamma);
-    vd weighted = vd_mul(vd_set(span->alpha_positive), power);
+    vd alpha = alphas ? vd_load(alphas + r) : vd_set(span->alpha_positive);
+    vd weighted = vd_mul(alpha, power);
     /* -b = power (1 + gamma p_t (-log p_t) / q). As q -> 0, -log p_t / q -> 1; an infinite loss
      * meets p_t = 0, whose product with it tends to 0. The same cut keeps alpha = 0 from NaN.
      */
     vd finite = vd_min(vd_set(0x1p200), cross_entropy);
-    vd_store(rows->loss + r,
-             vd_mul(weighted, span->alpha_positive == 0.0 ? finite : cross_entropy));
+    if (alphas)
+        cross_entropy = vd_select(vdm_lt(zero, alpha), cross_entropy, finite);
+    else if (span->alpha_positive == 0.0)
+        cross_entropy = finite;
+    vd_store(rows->loss + r, vd_mul(weighted, cross_entropy));
     if (direction == KERNEL_LOSS)
         return;
     vd p = vd_div(label, total);
@@ -160,9 +165,12 @@ FOCAL_SHARED double softmax_group(focal_kernel_tier tier, focal_kernel_direction
         rows->label_distance[r] = rows->others[r] = 0.0;
     for (size_t r = 0; r < group; r += 8)
         if (tier == KERNEL_SLEEF)
-            softmax_row_step(KERNEL_SLEEF, direction, gamma_class, span, rows, r);
+            softmax_row_step(KERNEL_SLEEF, direction, gamma_class, span, NULL, rows, r);
+        else if (span->row_factors)
+            softmax_row_step(KERNEL_FAST, direction, gamma_class, span,
+                             span->row_factors + first, rows, r);
         else
-            softmax_row_step(KERNEL_FAST, direction, gamma_class, span, rows, r);
+            softmax_row_step(KERNEL_FAST, direction, gamma_class, span, NULL, rows, r);
     for (size_t r = 0; r < group; r++) {
         total += rows->loss[r];
         if (direction != KERNEL_GRADIENT && span->row_loss)

@@ -40,6 +40,11 @@ static long double least_not_p(const form_case *c) {
     return least;
 }
 
+static int form_has_weights(const form_case *c) {
+    return c->row_weights || c->element_weights || c->problem.class_weight ||
+           c->problem.alpha_mode == FOCAL_ALPHA_PER_CLASS;
+}
+
 /* What the arithmetic may be off by, before it is rounded to the storage type. */
 static long double inner_bound(const form_case *c, const form_results *r, focal_tier tier,
                                const wanted *w, out which) {
@@ -50,6 +55,8 @@ static long double inner_bound(const form_case *c, const form_results *r, focal_
     long double ulps = bound_ulp(kind, tier, gamma, w->size);
     if (c->divisor != 1.0L)
         ulps += 2.0L; /* the normalizer's quotient is rounded, and multiplies */
+    if (c->problem.op == FOCAL_SIGMOID && form_has_weights(c))
+        ulps += 1.0L; /* so is their product, and multiplies */
     long double bound = ulps * storage_ulp(FOCAL_F32, w->size);
     if (kind == SOFT_TARGETS && which == OUT_LOSS)
         bound += 0x1p-140L;
