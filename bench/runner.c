@@ -173,6 +173,8 @@ static double least_sample(contest *all, size_t index, uint64_t iterations, doub
 static int calibrate(contest *all, size_t index) {
     uint64_t iterations = 1;
     double time = sample(all, index, 1), total = time;
+    if (!all->settings->smoke && time >= 0.0)
+        time = 0.0; /* perhaps interrupted, and not to be believed */
     while (time >= 0.0 && !all->settings->smoke &&
            (time < BENCH_SAMPLE_NS || total < warm_up_ns)) {
         time = least_sample(all, index, iterations, &total);

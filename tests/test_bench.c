@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 static void check_summary(void) {
     const double odd[] = {7.0, 1.0, 3.0, 100.0, 4.0};
@@ -131,6 +132,35 @@ static void remember_share(void *context, double share) {
     last_share = share;
 }
 
+/* A loop of which the first run is interrupted for long. */
+static void interrupted_run(void *context, size_t tasks, void (*task)(void *, size_t),
+                            void *argument) {
+    int *runs = context;
+    if ((*runs)++ == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    for (size_t i = 0; i < tasks; i++)
+        task(argument, i);
+}
+
+static focal_parallel interrupted_loop(int threads) {
+    static int runs;
+    (void)threads;
+    return (focal_parallel){sizeof(focal_parallel), &runs, interrupted_run};
+}
+
+/* 800 logits take some microseconds: a sample has to have many executions, even if the first was
+ * interrupted for longer than a sample and the warm-up. */
+static void check_interrupted_start(const bench_data *data) {
+    bench_entry entry = {
+        data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 2}};
+    bench_settings settings = {.budget = 1.0, .parallel = interrupted_loop};
+    bench_result result;
+    char error[256];
+    CHECK_CASE(bench_run(&entry, 1, &settings, &result, error), "%s", error);
+    CHECK_CASE(result.iterations > 1, "%llu", (unsigned long long)result.iterations);
+    bench_results_release(&result, 1);
+}
+
 static void check_contest(const bench_data *data) {
     bench_entry entries[] = {
         {data, 2.0, BENCH_LOSS, {.kind = BENCH_KIND_FOCAL, .isa = "scalar", .threads = 1}},
@@ -184,6 +214,7 @@ static void check_runner(void) {
     if (!CHECK(bench_data_create(&data, &bench_cases[0], (bench_size){10, 1}, 0)))
         return;
     check_contest(&data);
+    check_interrupted_start(&data);
     check_names();
     bench_data_release(&data);
 }
