@@ -351,6 +351,7 @@ verify_everything() {
 
 part_exhaustive() {
     build_gcc || return 0
+    counted exhaustive elementary "$work/gcc/tests/test_elementary" --stride 1
     say "exhaustive: all 2^32 logits, for hours; the log is $logs/exhaustive/verify.log"
     counted exhaustive verify verify_everything
 }

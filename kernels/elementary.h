@@ -116,7 +116,7 @@ typedef struct {
     vf smaller, log1p_e;
 } sigmoid_logistic;
 
-/* Smaller <= 1.6 ULP where e <= 1/4 and <= 1.9, log1p(e) <= 2.1, of e as given; sleef <= 1.5 and 1. The fast
+/* Smaller <= 0.9 ULP where e <= 1/4 and <= 1.5, log1p(e) <= 2.1, of e as given; sleef <= 1.5 and 1. The fast
  * form has one division for both, v = e^2 / (1 + e): smaller is e - v, where the rounding of 1 + e
  * weighs but e, and as v = 4 sinh^2(L/2) with L = log1p(e), e - v/2 = sinh L, the ratio of L to it is
  * a function of v alone, and smooth enough for degree 4. */

@@ -52,10 +52,30 @@
 #include "vocabulary.def"
 #undef FOCAL_VOCABULARY
 
+#include <math.h>
+
+#include "kernel.h"
+
+#include "elementary.h"
+
+static void exponential(const float *a, float *result) {
+    vf_store(result, exp_reduced(exp_reduce(vf_load(a), vf_set(0x1.8p23F))));
+}
+
+static void logistic(const float *e, float *smaller, float *log1p_e) {
+    sigmoid_logistic both = logistic_of_exp(KERNEL_FAST, vf_load(e));
+    vf_store(smaller, both.smaller);
+    vf_store(log1p_e, both.log1p_e);
+}
+
 #define TABLE_JOIN(isa) vec_table_##isa
 #define TABLE_NAME(isa) TABLE_JOIN(isa)
-const vec_table TABLE_NAME(FOCAL_ISA) = {{
+const vec_table TABLE_NAME(FOCAL_ISA) = {
+    {
 #define FOCAL_VOCABULARY(name, signature, meaning) [VEC_##name] = call_##name,
 #include "vocabulary.def"
 #undef FOCAL_VOCABULARY
-}};
+    },
+    exponential,
+    logistic,
+};
