@@ -95,17 +95,21 @@ FOCAL_BODY sigmoid_result sigmoid_hard(bool has_log, focal_kernel_direction dire
         result.loss = vf_mul(alpha, vf_mul(power, vf_sub(log1p_e, minus_far)));
         return result;
     }
+    vf cross_entropy = vf_sub(log1p_e, minus_far);
     /* With the gradient's sign, which the loss drops. */
     vf alpha =
         vf_select_sign(target, constants->alpha_negative, vf_neg(constants->alpha_positive));
     if (direction == KERNEL_BOTH)
-        result.loss = vf_mul(vf_abs(alpha), vf_mul(power, vf_sub(log1p_e, minus_far)));
+        result.loss = vf_mul(vf_abs(alpha), vf_mul(power, cross_entropy));
     vf bracket = q;
     if (gamma_class != KERNEL_G0) {
-        /* The cut keeps p_t BCE at its limit 0 for an infinite z: p_t may be exp(-87). */
-        vf bce = vf_sub(log1p_e, vf_max(vf_set(-0x1p64F), minus_far));
+        /* The cut keeps p_t BCE at its limit 0 for an infinite z: p_t may be exp(-87). Without a
+         * loss z is cut, which is there earlier. */
+        vf finite = direction == KERNEL_BOTH
+                        ? vf_min(vf_set(0x1p64F), cross_entropy)
+                        : vf_sub(log1p_e, vf_max(vf_set(-0x1p64F), minus_far));
         vf p_t = vf_select_sign(z, smaller, larger);
-        bracket = vf_fma(constants->gamma_high, vf_mul(p_t, bce), q);
+        bracket = vf_fma(constants->gamma_high, vf_mul(p_t, finite), q);
     }
     result.gradient = vf_mul(vf_mul(alpha, vf_mul(power, bracket)), constants->upstream);
     return result;
