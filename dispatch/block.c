@@ -20,7 +20,10 @@ typedef struct {
             float loss[FOCAL_BLOCK];
             float weights[FOCAL_BLOCK];
         };
-        double row_factors[FOCAL_BLOCK]; /* of softmax's rows */
+        struct { /* of softmax */
+            double row_factors[FOCAL_BLOCK];
+            float rows[FOCAL_BLOCK]; /* on their way to planes and back */
+        };
     };
     float row_loss[FOCAL_BLOCK];
     int32_t labels[FOCAL_BLOCK];
@@ -282,6 +285,43 @@ static void take_plane_labels(const focal_call *call, const focal_tile *tile, in
                         : (int32_t)focal_label_at(kind, call->buffers.targets, tile->row + r);
 }
 
+static focal_tile without_skip(const focal_tile *tile) {
+    return (focal_tile){tile->row, tile->rows, tile->column, tile->width, NULL, tile->rows};
+}
+
+/* Rows one after the other are turned over in the cache. */
+static void stage_planes(const focal_call *call, const focal_tile *tile,
+                         block_scratch *scratch) {
+    const focal_plan *plan = call->plan;
+    const void *logits = call->buffers.logits;
+    const focal_tile all = without_skip(tile);
+    if (plan->logits.inner > 1)
+        focal_planes_take(scratch->table, tile, &plan->logits, logits, plan->problem.dtype,
+                          scratch->logits);
+    else
+        focal_planes_of_rows(
+            take(scratch, &all, &plan->logits, logits, plan->problem.dtype, scratch->rows),
+            tile->rows, tile->width, scratch->logits);
+}
+
+static void unstage_planes(const focal_call *call, const focal_tile *tile,
+                           block_scratch *scratch) {
+    const focal_plan *plan = call->plan;
+    void *gradient = call->buffers.gradient;
+    focal_dtype dtype = plan->problem.gradient_dtype;
+    const focal_tile all = without_skip(tile);
+    if (plan->gradient.inner > 1) {
+        focal_planes_give(scratch->table, tile, &plan->gradient, scratch->logits, gradient,
+                          dtype);
+        return;
+    }
+    float *direct = in_array(&all, &plan->gradient, gradient, dtype);
+    float *rows = direct ? direct : scratch->rows;
+    focal_rows_of_planes(scratch->logits, tile->rows, tile->width, rows);
+    if (!direct)
+        give(scratch, &all, &plan->gradient, rows, gradient, dtype);
+}
+
 /* The floats of a tile's planes: where they are, or NULL if they have to be staged. */
 static float *planes_in_array(const focal_tile *tile, const focal_layout *layout, void *array,
                               focal_dtype dtype) {
@@ -306,8 +346,7 @@ static void run_planes(const focal_call *call, const focal_tile *tile, block_scr
                                   problem->dtype);
     span.logits_stride = plan->logits.class_stride;
     if (!span.logits) {
-        focal_planes_take(scratch->table, tile, &plan->logits, buffers->logits, problem->dtype,
-                          scratch->logits);
+        stage_planes(call, tile, scratch);
         span.logits = scratch->logits;
         span.logits_stride = tile->rows;
     }
@@ -326,8 +365,7 @@ static void run_planes(const focal_call *call, const focal_tile *tile, block_scr
                             : scratch->row_loss;
     plan->kernel->function(&span);
     if (gradient_wanted && !gradient)
-        focal_planes_give(scratch->table, tile, &plan->gradient, scratch->logits,
-                          buffers->gradient, problem->gradient_dtype);
+        unstage_planes(call, tile, scratch);
     if (rows_wanted && problem->loss_dtype != FOCAL_F32)
         focal_store_f32(scratch->table, problem->loss_dtype, scratch->row_loss,
                         (char *)buffers->row_loss + tile->row * plan->loss_size, tile->rows);

@@ -7,6 +7,8 @@ static focal_tile without_skip(const focal_tile *tile) {
 }
 
 bool focal_tile_has_whole_planes(const focal_tile *tile, const focal_layout *layout) {
+    if (layout->inner == 1 && layout->stride > 1)
+        return false;
     focal_tile all = without_skip(tile);
     focal_row_run run = {0, 0, 0};
     return focal_tile_next(&all, layout->inner, &run) && run.count == tile->rows;
@@ -40,4 +42,16 @@ void focal_planes_give(const focal_kernel_table *table, const focal_tile *tile,
                        const focal_layout *layout, const float *staged, void *array,
                        focal_dtype dtype) {
     move(table, tile, layout, array, dtype, (float *)(uintptr_t)staged, false);
+}
+
+void focal_planes_of_rows(const float *rows, size_t count, size_t classes, float *planes) {
+    for (size_t c = 0; c < classes; c++)
+        for (size_t r = 0; r < count; r++)
+            planes[c * count + r] = rows[r * classes + c];
+}
+
+void focal_rows_of_planes(const float *planes, size_t count, size_t classes, float *rows) {
+    for (size_t c = 0; c < classes; c++)
+        for (size_t r = 0; r < count; r++)
+            rows[r * classes + c] = planes[c * count + r];
 }

@@ -18,4 +18,8 @@ void focal_planes_give(const focal_kernel_table *table, const focal_tile *tile,
                        const focal_layout *layout, const float *staged, void *array,
                        focal_dtype dtype);
 
+/* Turns floats over: `count` rows of adjacent classes, and planes of as many rows. */
+void focal_planes_of_rows(const float *rows, size_t count, size_t classes, float *planes);
+void focal_rows_of_planes(const float *planes, size_t count, size_t classes, float *rows);
+
 #endif
