@@ -230,7 +230,7 @@ build_wheel() {
     local folder=$work/bindings
     rm -rf "$folder"
     PATH=$bindings_venv/bin:$PATH "$bindings_venv/bin/pip" wheel --disable-pip-version-check --no-deps \
-        --no-build-isolation -Csetup-args=-Dwerror=true --wheel-dir "$folder" . &&
+        --no-build-isolation --config-settings=setup-args=-Dwerror=true --wheel-dir "$folder" . &&
         "$bindings_venv/bin/pip" install --disable-pip-version-check --no-deps --target "$folder/site" \
             "$folder"/*.whl
 }
