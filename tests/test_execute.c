@@ -29,9 +29,9 @@ static oracle_value oracle_sigmoid(const focal_problem *problem, long double x, 
     return (oracle_value){weight * powl(q, g) * bce, weight * (powl(q, g) * residual + inner)};
 }
 
-/* The loss of a row; its gradient for `column`. */
-static oracle_value oracle_softmax(const focal_problem *problem, const float *row,
-                                   int64_t label, int64_t column) {
+/* The loss of a row; its gradient, unless that is NULL. */
+static long double oracle_softmax(const focal_problem *problem, const float *row, int64_t label,
+                                  long double *gradient) {
     long double others = 0, most = row[0];
     for (int64_t c = 1; c < problem->classes; c++)
         most = (long double)row[c] > most ? (long double)row[c] : most;
@@ -45,9 +45,10 @@ static oracle_value oracle_softmax(const focal_problem *problem, const float *ro
         problem->alpha_mode == FOCAL_ALPHA_OFF ? 1 : (long double)problem->alpha;
     const long double slope = /* -dL/dx_label / q */
         weight * (powl(q, g) + (ce == 0 || g == 0 ? 0 : g * powl(q, g - 1) * p * ce));
-    const long double of_column = expl((long double)row[column] - most) / all;
-    return (oracle_value){weight * powl(q, g) * ce,
-                          column == label ? -slope * q : slope * of_column};
+    for (int64_t c = 0; gradient && c < problem->classes; c++)
+        gradient[c] =
+            c == label ? -slope * q : slope * (expl((long double)row[c] - most) / all);
+    return weight * powl(q, g) * ce;
 }
 
 /* Distance in units of the last place of the exact value as a float. */
@@ -68,82 +69,113 @@ static void keep_largest(long double *largest, long double value) {
         *largest = value;
 }
 
-/* Fills `worst`; returns the exact sum. */
-static long double compare(const fixture *f, uint64_t seed, deviation *worst) {
+/* What a problem's results should be: the same in every tier. */
+static struct {
+    oracle_value elements[30 * 80]; /* a softmax problem's have a gradient alone */
+    long double rows[200], sum;
+} exact;
+
+static void expect(const fixture *f, uint64_t seed) {
     const focal_problem *const p = &f->problem;
-    const float *const logits = f->buffers.logits, *const loss = f->buffers.loss;
-    const float *const row_loss = f->buffers.row_loss, *const gradient = f->buffers.gradient;
-    long double sum = 0;
+    const float *const logits = f->buffers.logits;
+    long double gradient[300];
+    exact.sum = 0;
     for (int64_t row = 0; row < p->outer; row++) {
-        const int64_t label = fixture_class(p, seed, row);
-        long double row_sum = 0;
+        const int64_t label = fixture_class(p, seed, row), first = row * p->classes;
+        long double sum = 0;
+        if (p->op == FOCAL_SOFTMAX)
+            sum = oracle_softmax(p, logits + first, label, gradient);
         for (int64_t c = 0; c < p->classes; c++) {
-            const int64_t i = row * p->classes + c;
-            oracle_value exact;
-            if (p->op == FOCAL_SOFTMAX) {
-                exact = oracle_softmax(p, logits + row * p->classes, label, c);
-                row_sum = exact.loss;
-            } else {
-                const long double t = p->target_kind == FOCAL_TARGET_DENSE
-                                          ? (long double)((const float *)f->buffers.targets)[i]
-                                          : c == label;
-                exact = oracle_sigmoid(p, (long double)logits[i], t);
-                keep_largest(&worst->loss_ulps, ulps((long double)loss[i], exact.loss));
-                row_sum += exact.loss;
-            }
-            keep_largest(&worst->gradient_ulps, ulps((long double)gradient[i], exact.gradient));
+            oracle_value *const element = &exact.elements[first + c];
+            const long double t =
+                p->target_kind == FOCAL_TARGET_DENSE
+                    ? (long double)((const float *)f->buffers.targets)[first + c]
+                    : c == label;
+            *element = p->op == FOCAL_SOFTMAX
+                           ? (oracle_value){0, gradient[c]}
+                           : oracle_sigmoid(p, (long double)logits[first + c], t);
+            sum += element->loss;
         }
-        keep_largest(&worst->row_ulps, ulps((long double)row_loss[row], row_sum));
-        sum += row_sum;
+        exact.rows[row] = sum;
+        exact.sum += sum;
     }
-    return sum;
+}
+
+static deviation compare(const fixture *f) {
+    const focal_problem *const p = &f->problem;
+    const float *const loss = f->buffers.loss, *const gradient = f->buffers.gradient;
+    const float *const row_loss = f->buffers.row_loss;
+    deviation worst = {0, 0, 0};
+    for (int64_t i = 0; i < p->outer * p->classes; i++) {
+        const oracle_value *const element = &exact.elements[i];
+        if (p->op == FOCAL_SIGMOID)
+            keep_largest(&worst.loss_ulps, ulps((long double)loss[i], element->loss));
+        keep_largest(&worst.gradient_ulps, ulps((long double)gradient[i], element->gradient));
+    }
+    for (int64_t row = 0; row < p->outer; row++)
+        keep_largest(&worst.row_ulps, ulps((long double)row_loss[row], exact.rows[row]));
+    return worst;
 }
 
 /* Every gamma, or with --quick, for emulated processors, every second one. */
 static size_t gamma_step = 1;
+
+/* Two softmax problems, four with labels or hard targets, two with soft ones; each second has
+ * alpha. */
+enum { MODES = 8 };
+static focal_problem problem_at(int mode, const int64_t shape[2], double gamma) {
+    const focal_op op = mode < 2 ? FOCAL_SOFTMAX : FOCAL_SIGMOID;
+    focal_problem problem = problem_of(op,
+                                       op == FOCAL_SOFTMAX ? FOCAL_TARGET_LABEL_I32
+                                       : mode < 4          ? FOCAL_TARGET_LABEL_I64
+                                                           : FOCAL_TARGET_DENSE,
+                                       shape[0], shape[1], gamma);
+    problem.alpha_mode = mode % 2 ? FOCAL_ALPHA_SCALAR : FOCAL_ALPHA_OFF;
+    problem.alpha = 0.25;
+    if (mode == 3) {
+        problem.label_flags = FOCAL_LABEL_BACKGROUND;
+        problem.background = -1;
+    }
+    return problem;
+}
+
+static void check_mode(int mode, const int64_t shape[2], double gamma) {
+    const int soft = mode >= 6;
+    focal_problem problem = problem_at(mode, shape, gamma);
+    for (size_t tier = 0; tier < TIERS; tier++) {
+        problem.tier = tier_at(tier);
+        fixture f;
+        fixture_make_styled(&f, &problem, (fixture_style){.seed = 9, .soft = soft});
+        CHECK_STATUS(fixture_run(&f, NULL, NULL, NULL), FOCAL_OK);
+        CHECK(fixture_bounded(&f, 0));
+        if (tier == 0)
+            expect(&f, 9);
+        const deviation worst = compare(&f);
+        /* Soft targets cancel in p - t: no bound in ULP holds where the gradient is 0.
+         * A sigmoid row's loss is a sum, whose bound is another. */
+        const long double bound = problem.tier == FOCAL_TIER_ACCURATE ? 0.51L : 10;
+        CHECK_CASE(worst.loss_ulps <= (soft ? 2 * bound : bound), "mode %d gamma %g: %.2Lf ULP",
+                   mode, gamma, worst.loss_ulps);
+        CHECK_CASE(soft || worst.gradient_ulps <= bound, "mode %d gamma %g: %.2Lf ULP", mode,
+                   gamma, worst.gradient_ulps);
+        CHECK_CASE(worst.row_ulps <= (problem.op == FOCAL_SOFTMAX ? bound : 20),
+                   "mode %d gamma %g: %.2Lf ULP", mode, gamma, worst.row_ulps);
+        CHECK_CASE(exact.sum == 0 ? f.sums.loss == 0
+                                  : fabsl((long double)f.sums.loss / exact.sum - 1) <= 1e-6L,
+                   "mode %d gamma %g: %.9g instead of %.9Lg", mode, gamma, f.sums.loss,
+                   exact.sum);
+        CHECK(f.sums.rows == problem.outer);
+        fixture_free(&f);
+    }
+}
 
 static void test_oracle(void) {
     static const double gammas[] = {0.0, 0.5, 1.5, 1.0, 2.0, 2.5, 2.7, 3.0, 5.0, 0.3};
     static const int64_t shapes[][2] = {{200, 7}, {30, 80}, {3, 1}, {1, 300}};
     for (size_t g = 0; g < sizeof gammas / sizeof *gammas; g += gamma_step)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int mode = 0; mode < 8 * TIERS; mode++) {
-                const focal_op op = mode % 8 < 2 ? FOCAL_SOFTMAX : FOCAL_SIGMOID;
-                const int soft = mode % 8 >= 6;
-                focal_problem problem = problem_of(op,
-                                                   op == FOCAL_SOFTMAX ? FOCAL_TARGET_LABEL_I32
-                                                   : mode % 8 < 4      ? FOCAL_TARGET_LABEL_I64
-                                                                       : FOCAL_TARGET_DENSE,
-                                                   shapes[s][0], shapes[s][1], gammas[g]);
-                problem.alpha_mode = mode % 2 ? FOCAL_ALPHA_SCALAR : FOCAL_ALPHA_OFF;
-                problem.alpha = 0.25;
-                problem.tier = tier_at((size_t)mode / 8);
-                if (mode % 8 == 3) {
-                    problem.label_flags = FOCAL_LABEL_BACKGROUND;
-                    problem.background = -1;
-                }
-                fixture f;
-                deviation worst = {0, 0, 0};
-                fixture_make_styled(&f, &problem, (fixture_style){.seed = 9, .soft = soft});
-                CHECK_STATUS(fixture_run(&f, NULL, NULL, NULL), FOCAL_OK);
-                CHECK(fixture_bounded(&f, 0));
-                const long double sum = compare(&f, 9, &worst);
-                /* Soft targets cancel in p - t: no bound in ULP holds where the gradient is 0.
-                 * A sigmoid row's loss is a sum, whose bound is another. */
-                const long double bound = problem.tier == FOCAL_TIER_ACCURATE ? 0.51L : 10;
-                CHECK_CASE(worst.loss_ulps <= (soft ? 2 * bound : bound),
-                           "mode %d gamma %g: %.2Lf ULP", mode, gammas[g], worst.loss_ulps);
-                CHECK_CASE(soft || worst.gradient_ulps <= bound, "mode %d gamma %g: %.2Lf ULP",
-                           mode, gammas[g], worst.gradient_ulps);
-                CHECK_CASE(worst.row_ulps <= (op == FOCAL_SOFTMAX ? bound : 20),
-                           "mode %d gamma %g: %.2Lf ULP", mode, gammas[g], worst.row_ulps);
-                CHECK_CASE(sum == 0 ? f.sums.loss == 0
-                                    : fabsl((long double)f.sums.loss / sum - 1) <= 1e-6L,
-                           "mode %d gamma %g: %.9g instead of %.9Lg", mode, gammas[g],
-                           f.sums.loss, sum);
-                CHECK(f.sums.rows == problem.outer);
-                fixture_free(&f);
-            }
+            for (int mode = 0; mode < MODES; mode++)
+                check_mode(mode, shapes[s], gammas[g]);
 }
 
 /* The gradient of soft targets, where it does not cancel: absolute, as differences matter. */
@@ -156,9 +188,9 @@ static void test_soft_gradient(void) {
     for (int64_t i = 0; i < 50 * 40; i++) {
         const float x = ((const float *)f.buffers.logits)[i];
         const float t = ((const float *)f.buffers.targets)[i];
-        const oracle_value exact = oracle_sigmoid(&problem, (long double)x, (long double)t);
+        const oracle_value value = oracle_sigmoid(&problem, (long double)x, (long double)t);
         const long double got = (long double)((const float *)f.buffers.gradient)[i];
-        keep_largest(&worst, fabsl(got - exact.gradient) / (1 + fabsl(exact.loss)));
+        keep_largest(&worst, fabsl(got - value.gradient) / (1 + fabsl(value.loss)));
     }
     CHECK_CASE(worst <= 1e-6L, "%Lg", worst);
     fixture_free(&f);
@@ -179,15 +211,15 @@ static void test_row_losses(void) {
             for (int64_t row = 0; row < 5; row++) {
                 const int64_t label = fixture_class(&problem, 11, row);
                 const float *const logits = (const float *)f.buffers.logits + row * classes[i];
-                long double exact = 0;
+                long double loss = 0;
                 for (int64_t c = 0; op == FOCAL_SIGMOID && c < classes[i]; c++)
-                    exact += oracle_sigmoid(&problem, (long double)logits[c], c == label).loss;
+                    loss += oracle_sigmoid(&problem, (long double)logits[c], c == label).loss;
                 if (op == FOCAL_SOFTMAX)
-                    exact = oracle_softmax(&problem, logits, label, 0).loss;
+                    loss = oracle_softmax(&problem, logits, label, NULL);
                 const long double got = (long double)((float *)f.buffers.row_loss)[row];
-                CHECK_CASE(fabsl(got - exact) <= 2e-6L * exact, "%lld classes: %Lg, not %Lg",
-                           (long long)classes[i], got, exact);
-                all += exact;
+                CHECK_CASE(fabsl(got - loss) <= 2e-6L * loss, "%lld classes: %Lg, not %Lg",
+                           (long long)classes[i], got, loss);
+                all += loss;
             }
             CHECK_CASE(fabsl((long double)f.sums.loss - all) <= 1e-6L * all, "%lld classes",
                        (long long)classes[i]);
