@@ -107,9 +107,43 @@ static void put(void *array, focal_dtype dtype, int64_t index, double value) {
     }
 }
 
-static int64_t place(const focal_problem *p, int64_t stride, int64_t class_stride, int64_t row,
-                     int64_t class) {
-    return row / p->inner * stride + class * class_stride + row % p->inner;
+/* A variant's logits and targets in the types of its arrays, rows one after the other. */
+enum { MOST_ELEMENTS = 600 * 80 };
+static struct { double logits[MOST_ELEMENTS], targets[MOST_ELEMENTS]; } contents;
+
+static void set_contents(const variant *v, const shape *s) {
+    for (int64_t i = 0; i < s->rows * s->classes; i++) {
+        const double target = target_at(i / s->classes, i % s->classes);
+        put(contents.logits, v->dtype, i, logit_at(i / s->classes, i % s->classes));
+        if (v->kind == FOCAL_TARGET_DENSE)
+            put(contents.targets, v->dtype, i, target);
+        else
+            ((uint8_t *)contents.targets)[i] = target > 0.5;
+    }
+}
+
+/* Steps are in elements; a step of 0 repeats one. */
+static void copy_elements(void *to, int64_t to_step, const void *from, int64_t from_step,
+                          int64_t count, size_t size) {
+    char *out = to;
+    const char *in = from;
+    const ptrdiff_t out_bytes = (ptrdiff_t)size * to_step,
+                    in_bytes = (ptrdiff_t)size * from_step;
+    for (int64_t i = 0; i < count; i++, out += out_bytes, in += in_bytes) {
+        if (size == 1)
+            *out = *in;
+        else if (size == 2)
+            memcpy(out, in, 2);
+        else if (size == 4)
+            memcpy(out, in, 4);
+        else
+            memcpy(out, in, 8);
+    }
+}
+
+/* All elements from a row's first one on lie class_stride apart. */
+static int64_t place_of_row(const focal_problem *p, int64_t stride, int64_t row) {
+    return row / p->inner * stride + row % p->inner;
 }
 
 static void *add_memory(laid_out *c, size_t bytes) {
@@ -127,19 +161,19 @@ static void fill_inputs(laid_out *c, const variant *v, const shape *s, size_t el
     const focal_problem *const p = &c->problem;
     void *const logits = add_memory(c, elements * size_of(v->dtype));
     const int labels = is_label_kind(v->kind);
-    void *const targets =
-        add_memory(c, labels ? (size_t)s->rows * 8 : elements * size_of(v->dtype));
+    const size_t size = size_of(v->dtype);
+    const size_t target_bytes = v->kind == FOCAL_TARGET_DENSE ? size : 1;
+    void *const targets = add_memory(c, labels ? (size_t)s->rows * 8 : elements * size);
     for (int64_t row = 0; row < s->rows; row++) {
+        const int64_t to = place_of_row(p, p->logits_stride, row), from = row * s->classes;
+        copy_elements((char *)logits + to * (int64_t)size, p->logits_class_stride,
+                      (char *)contents.logits + from * (int64_t)size, 1, s->classes, size);
         if (labels)
             store_target(targets, v->kind, row, label_of(v, s, row));
-        for (int64_t class = 0; class < s->classes; class ++) {
-            const int64_t at = place(p, p->logits_stride, p->logits_class_stride, row, class);
-            put(logits, v->dtype, at, logit_at(row, class));
-            if (v->kind == FOCAL_TARGET_DENSE)
-                put(targets, v->dtype, at, target_at(row, class));
-            else if (!labels)
-                ((uint8_t *)targets)[at] = target_at(row, class) > 0.5;
-        }
+        else
+            copy_elements((char *)targets + to * (int64_t)target_bytes, p->targets_class_stride,
+                          (char *)contents.targets + from * (int64_t)target_bytes, 1,
+                          s->classes, target_bytes);
     }
     c->buffers.logits = logits;
     c->buffers.targets = targets;
@@ -191,14 +225,14 @@ static void drop(laid_out *c) {
 }
 
 static void digest_output(const laid_out *c, uint64_t *digest, const void *array, size_t size) {
+    static double row_elements[MOST_ELEMENTS];
     const focal_problem *const p = &c->problem;
-    for (int64_t row = 0; row < p->outer * p->inner; row++)
-        for (int64_t class = 0; class < p->classes; class ++)
-            digest_bytes(digest,
-                         (const char *)array +
-                             place(p, p->loss_stride, p->loss_class_stride, row, class) *
-                                 (int64_t)size,
-                         size);
+    for (int64_t row = 0; row < p->outer * p->inner; row++) {
+        const int64_t at = place_of_row(p, p->loss_stride, row) * (int64_t)size;
+        copy_elements(row_elements, 1, (const char *)array + at, p->loss_class_stride,
+                      p->classes, size);
+        digest_bytes(digest, row_elements, (size_t)p->classes * size);
+    }
 }
 
 static uint64_t digest_of(const laid_out *c) {
@@ -223,16 +257,18 @@ static int is_bounded(const laid_out *c, const void *array, int wanted) {
     const focal_problem *const p = &c->problem;
     const size_t size = size_of(p->loss_dtype);
     const size_t bytes = (size_t)(p->outer * p->loss_stride) * size;
+    static const unsigned char untouched[8] = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5};
     unsigned char *const own = malloc(bytes + 64);
+    if (own == NULL) {
+        puts("out of memory");
+        exit(1);
+    }
     memcpy(own, array, bytes + 64);
     for (int64_t row = 0; wanted && row < p->outer * p->inner; row++)
-        for (int64_t class = 0; class < p->classes; class ++)
-            memset(own + place(p, p->loss_stride, p->loss_class_stride, row, class) *
-                             (int64_t)size,
-                   0xa5, size);
-    int bounded = 1;
-    for (size_t i = 0; i < bytes + 64; i++)
-        bounded = bounded && own[i] == 0xa5;
+        copy_elements(own + place_of_row(p, p->loss_stride, row) * (int64_t)size,
+                      p->loss_class_stride, untouched, 0, p->classes, size);
+    /* Equal to its neighbour, each byte, and so all to the first. */
+    const int bounded = own[0] == untouched[0] && memcmp(own, own + 1, bytes + 63) == 0;
     free(own);
     return bounded;
 }
@@ -251,7 +287,8 @@ static void check_written(const laid_out *c, const variant *v, const shape *s) {
         wrong += memcmp((char *)c->buffers.row_loss + row * (int64_t)size, zeros, size) != 0;
         for (int64_t class = 0; class < s->classes; class ++) {
             const int64_t at =
-                place(p, p->loss_stride, p->loss_class_stride, row, class) * (int64_t)size;
+                (place_of_row(p, p->loss_stride, row) + class * p->loss_class_stride) *
+                (int64_t)size;
             wrong += memcmp((char *)c->buffers.gradient + at, zeros, size) != 0;
         }
     }
@@ -407,6 +444,7 @@ static void test_in_place(const variant *v, const shape *s, uint64_t digest) {
 int main(void) {
     for (const variant *v = variants; v < variants + VARIANTS; v++)
         for (const shape *s = shapes; s < shapes + SHAPES; s++) {
+            set_contents(v, s);
             const uint64_t digest = plain_digest(v, s);
             test_arrangements(v, s, digest);
             test_splits(v, s, digest);
