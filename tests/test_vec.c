@@ -68,6 +68,8 @@ __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...) 
 
 /* The first lane that differs, or -1. */
 static int difference(char letter, const vec_operand *got, const vec_operand *wanted) {
+    if (memcmp(got, wanted, vec_size(letter)) == 0)
+        return -1;
     size_t lanes = vec_size(letter) / (vec_is_double(letter) ? 8 : 4);
     for (size_t i = 0; i < lanes; i++)
         if (vec_is_double(letter) ? ulp_bits_f64(got->d[i]) != ulp_bits_f64(wanted->d[i])

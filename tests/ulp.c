@@ -2,32 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
-
-uint32_t ulp_bits_f32(float a) {
-    uint32_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    return (bits & 0x7fffffffU) > 0x7f800000U ? 0x7fc00000U : bits;
-}
-
-uint64_t ulp_bits_f64(double a) {
-    uint64_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    return (bits & INT64_MAX) > UINT64_C(0x7ff0000000000000) ? UINT64_C(0x7ff8000000000000)
-                                                             : bits;
-}
-
-float ulp_from_bits_f32(uint32_t bits) {
-    float a;
-    memcpy(&a, &bits, sizeof a);
-    return a;
-}
-
-double ulp_from_bits_f64(uint64_t bits) {
-    double a;
-    memcpy(&a, &bits, sizeof a);
-    return a;
-}
 
 /* Positions on the line: the magnitude's bits count the steps from zero. */
 static int64_t position_f32(float a) {

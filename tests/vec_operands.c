@@ -80,33 +80,23 @@ static const double specials_f64[VEC_SPECIALS / 2] = {
     745.13321910194, 0x1.62e42fefa39efp-1, 708.396418532264, 0x1.8p52, 0x1p-30, 1e100};
 /* clang-format on */
 
-/* Any bits, or a number of moderate size, so that operands meet. */
+/* Any bits, or a number of moderate size, so that operands meet. Without a branch, which no
+ * processor could foresee. */
 static float random_f32(random_source *random) {
+    static const uint32_t kept[4] = {0x83ffffffU, 0x9fffffffU, UINT32_MAX, UINT32_MAX};
+    static const uint32_t added[4] = {0x3e000000U, 0x30000000U, 0, 0};
     uint64_t bits = random_next(random);
-    uint32_t low = (uint32_t)bits;
-    switch (bits >> 62) {
-    case 0:
-        return ulp_from_bits_f32((low & 0x83ffffffU) + 0x3e000000U);
-    case 1:
-        return ulp_from_bits_f32((low & 0x9fffffffU) + 0x30000000U);
-    default:
-        return ulp_from_bits_f32(low);
-    }
+    return ulp_from_bits_f32(((uint32_t)bits & kept[bits >> 62]) + added[bits >> 62]);
 }
 
 static double random_f64(random_source *random) {
+    static const uint64_t kept[4] = {UINT64_C(0x807fffffffffffff), UINT64_C(0x83ffffffffffffff),
+                                     UINT64_MAX, UINT64_MAX};
+    static const uint64_t added[4] = {UINT64_C(0x3fc0000000000000),
+                                      UINT64_C(0x3e00000000000000), 0, 0};
     uint64_t bits = random_next(random);
     uint64_t low = random_next(random);
-    switch (bits >> 62) {
-    case 0:
-        return ulp_from_bits_f64((low & UINT64_C(0x807fffffffffffff)) +
-                                 UINT64_C(0x3fc0000000000000));
-    case 1:
-        return ulp_from_bits_f64((low & UINT64_C(0x83ffffffffffffff)) +
-                                 UINT64_C(0x3e00000000000000));
-    default:
-        return ulp_from_bits_f64(low);
-    }
+    return ulp_from_bits_f64((low & kept[bits >> 62]) + added[bits >> 62]);
 }
 
 /* All sets of true lanes in turn, true being any byte but 0. */
