@@ -1,5 +1,7 @@
 /* The conversions between storage types: all 2^16 values of the 16-bit types, and rounding against
- * long double around every one of them, at the ends of the range, and at a sweep of floats. */
+ * the definition around every one of them, at the ends of the range, and at a sweep of floats. In
+ * double, which is exact here: the 16-bit types have 11 significant bits at most, and of other
+ * numbers only multiples by powers of two are computed before rint. */
 #include <math.h>
 
 #include "check.h"
@@ -19,32 +21,32 @@ typedef struct format {
 
 static const format formats[] = {{FOCAL_F16, 10, -14, 15}, {FOCAL_BF16, 7, -126, 127}};
 
-static long double value_of(const format *f, uint32_t bits) {
+static double value_of(const format *f, uint32_t bits) {
     const int fraction = (int)(bits & ((1U << f->fraction_bits) - 1));
     const int exponent = (int)(bits >> f->fraction_bits) & (f->dtype == FOCAL_F16 ? 31 : 255);
-    const long double sign = bits & 0x8000 ? -1.0L : 1.0L;
+    const double sign = bits & 0x8000 ? -1.0 : 1.0;
     if (exponent == (f->dtype == FOCAL_F16 ? 31 : 255))
-        return fraction ? (long double)NAN : sign * HUGE_VALL;
+        return fraction ? (double)NAN : sign * HUGE_VAL;
     if (exponent == 0)
-        return sign * ldexpl(fraction, f->least_exponent - f->fraction_bits);
-    return sign * ldexpl(fraction + (1 << f->fraction_bits),
-                         f->least_exponent + exponent - 1 - f->fraction_bits);
+        return sign * ldexp(fraction, f->least_exponent - f->fraction_bits);
+    return sign * ldexp(fraction + (1 << f->fraction_bits),
+                        f->least_exponent + exponent - 1 - f->fraction_bits);
 }
 
 /* The nearest value of the type, ties to even: the quotient by its spacing, rounded. */
-static long double nearest(const format *f, long double x) {
+static double nearest(const format *f, double x) {
     int exponent;
     if (x == 0 || !isfinite(x))
         return x;
-    frexpl(x, &exponent);
+    frexp(x, &exponent);
     exponent = exponent - 1 < f->least_exponent ? f->least_exponent : exponent - 1;
-    const long double spacing = ldexpl(1.0L, exponent - f->fraction_bits);
-    const long double rounded = rintl(x / spacing) * spacing;
-    const long double limit = ldexpl(1.0L, f->most_exponent + 1);
-    return fabsl(rounded) >= limit ? copysignl(HUGE_VALL, x) : rounded;
+    const double spacing = ldexp(1.0, exponent - f->fraction_bits);
+    const double rounded = rint(x / spacing) * spacing;
+    const double limit = ldexp(1.0, f->most_exponent + 1);
+    return fabs(rounded) >= limit ? copysign(HUGE_VAL, x) : rounded;
 }
 
-static int same(long double a, long double b) {
+static int same(double a, double b) {
     return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b));
 }
 
@@ -56,8 +58,8 @@ static void test_loads(const format *f) {
         double wide = 5.0;
         focal_load_f32(table, f->dtype, &stored, &narrow, 1);
         focal_load_f64(f->dtype, &stored, &wide, 1);
-        const long double exact = value_of(f, bits);
-        wrong += !same((long double)narrow, exact) || !same((long double)wide, exact);
+        const double exact = value_of(f, bits);
+        wrong += !same((double)narrow, exact) || !same((double)wide, exact);
     }
     CHECK_CASE(wrong == 0, "%s: %u of 65536", focal_dtype_name(f->dtype), wrong);
 }
@@ -67,8 +69,8 @@ static unsigned misrounded(const format *f, double x) {
     const float narrow = (float)x;
     focal_store_f64(f->dtype, &x, &from_double, 1);
     focal_store_f32(table, f->dtype, &narrow, &from_float, 1);
-    const int bad = !same(value_of(f, from_double), nearest(f, (long double)x)) +
-                    !same(value_of(f, from_float), nearest(f, (long double)narrow));
+    const int bad = !same(value_of(f, from_double), nearest(f, x)) +
+                    !same(value_of(f, from_float), nearest(f, (double)narrow));
     return (unsigned)bad;
 }
 
@@ -76,7 +78,7 @@ static unsigned misrounded(const format *f, double x) {
 static void test_stores(const format *f) {
     unsigned wrong = 0;
     for (uint32_t bits = 0; bits <= 0xffff; bits++) {
-        const double x = (double)value_of(f, bits);
+        const double x = value_of(f, bits);
         uint16_t back = 0x5555;
         focal_store_f64(f->dtype, &x, &back, 1);
         if (isnan(x)) {
@@ -84,7 +86,7 @@ static void test_stores(const format *f) {
             continue;
         }
         wrong += back != bits;
-        const double next = (double)value_of(f, bits + 1 > 0xffff ? bits : bits + 1);
+        const double next = value_of(f, bits + 1 > 0xffff ? bits : bits + 1);
         const double middle =
             isfinite(x) && isfinite(next)
                 ? x / 2 + next / 2
@@ -139,7 +141,7 @@ static void test_arrays(void) {
                 wrong += narrow_back[i] != narrow[first + i];
                 wrong += wide_back[i] != (double)narrow[first + i];
                 wrong += !same(value_of(&formats[0], half[i]),
-                               nearest(&formats[0], (long double)narrow[first + i]));
+                               nearest(&formats[0], (double)narrow[first + i]));
             }
             CHECK_CASE(wrong == 0, "%zu from %zu: %u", count, first, wrong);
         }
@@ -162,7 +164,7 @@ static void test_load_arrays(const format *f) {
             focal_load_f32(table, f->dtype, stored + first, narrow, count);
             wrong += narrow[count] != 5.0F;
             for (size_t i = 0; i < count; i++)
-                wrong += !same((long double)narrow[i], value_of(f, stored[first + i]));
+                wrong += !same((double)narrow[i], value_of(f, stored[first + i]));
         }
     CHECK_CASE(wrong == 0, "%s: %u", focal_dtype_name(f->dtype), wrong);
 }
@@ -177,8 +179,8 @@ static void test_all(const format *f) {
     focal_load_f32(table, f->dtype, all, narrow, 0x10000);
     focal_store_f32(table, f->dtype, narrow, back, 0x10000);
     for (uint32_t i = 0; i <= 0xffff; i++) {
-        const long double exact = value_of(f, all[i]);
-        wrong += !same((long double)narrow[i], exact) || !same(value_of(f, back[i]), exact);
+        const double exact = value_of(f, all[i]);
+        wrong += !same((double)narrow[i], exact) || !same(value_of(f, back[i]), exact);
     }
     CHECK_CASE(wrong == 0, "%s: %u of 65536", focal_dtype_name(f->dtype), wrong);
 }
