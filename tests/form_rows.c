@@ -37,6 +37,13 @@ typedef struct {
     focal_form_row row;
 } row_results;
 
+/* The reference's results of a case, which the state of `random` before it identifies; 0 if nobody
+ * has asked for them yet. */
+typedef struct {
+    uint64_t state;
+    row_results results;
+} expectation;
+
 typedef struct {
     const focal_form_kernel *kernel, *reference;
     form_rows_settings settings;
@@ -44,7 +51,9 @@ typedef struct {
     random_source random;
     guard_buffer inputs[INPUTS], outputs[OUTPUTS];
     row_case one;
-    row_results expected, got;
+    expectation *expectations; /* of each case; shared */
+    const row_results *expected;
+    row_results got;
     guard_place place;
     int alias;       /* the input that the gradient overwrites, or -1 */
     unsigned wanted; /* outputs, a bit for each */
@@ -318,14 +327,14 @@ static void compare(runner *r, form_check check, const char *name, size_t index,
 }
 
 static void compare_case(runner *r) {
-    const focal_form_row *got = &r->got.row, *expected = &r->expected.row;
+    const focal_form_row *got = &r->got.row, *expected = &r->expected->row;
     for (int i = 0; i < OUTPUTS; i++)
         for (size_t k = 0; (r->wanted >> i & 1) && k < r->one.count; k++)
             if (!(i == LOSS && r->one.op == KERNEL_SOFTMAX))
                 compare(r, FORM_CHECK_VALUE, output_names[i], k, r->got.values[i][k],
-                        r->expected.values[i][k]);
+                        r->expected->values[i][k]);
     if (r->one.op == KERNEL_SIGMOID) {
-        compare(r, FORM_CHECK_SUM, "sum", 0, r->got.sum, r->expected.sum);
+        compare(r, FORM_CHECK_SUM, "sum", 0, r->got.sum, r->expected->sum);
         return;
     }
     const double pairs[][2] = {{got->most, expected->most},
@@ -351,12 +360,15 @@ static void check_weightless(runner *r) {
                      r->got.values[i][k]);
 }
 
-static void try_case(runner *r) {
+static void try_case(runner *r, expectation *known, uint64_t state) {
     r->place = GUARD_MIDDLE;
     r->alias = -1;
     unsigned all = r->one.span.plain ? 7 : 15; /* no target gradient */
     r->wanted = all;
-    each_run(r, r->reference, call_plain, &r->expected);
+    if (known->state != state)
+        each_run(r, r->reference, call_plain, &known->results);
+    known->state = state;
+    r->expected = &known->results;
     for (int place = GUARD_MIDDLE; place <= GUARD_START; place++) {
         r->place = (guard_place)place;
         r->alias = (int)random_below(&r->random, INPUTS + 1) - 1;
@@ -366,6 +378,25 @@ static void try_case(runner *r) {
         compare_case(r);
         check_weightless(r);
     }
+}
+
+static int forms_of(const focal_form_kernel *kernel) {
+    return kernel->op == KERNEL_SIGMOID ? KERNEL_FORM_MATCH + 1 : 1;
+}
+
+/* Those of the last reference, as all its kernels get the same cases. */
+static expectation *expectations_of(const focal_form_kernel *reference, unsigned rounds) {
+    static const focal_form_kernel *last;
+    static expectation *kept;
+    static size_t size;
+    size_t wanted = (size_t)forms_of(reference) * rounds * sizeof *kept;
+    if (kept && last == reference && size == wanted)
+        return kept;
+    if (kept)
+        child_shared_free(kept, size);
+    last = reference;
+    size = wanted;
+    return kept = child_shared(size);
 }
 
 static void run_in_child(void *context) {
@@ -378,11 +409,12 @@ static void run_in_child(void *context) {
     for (int i = 0; i < OUTPUTS; i++)
         if (!guard_create(&r->outputs[i], output_names[i], 0xa5, FORM_RUN * sizeof(double)))
             return;
-    int forms = r->kernel->op == KERNEL_SIGMOID ? KERNEL_FORM_MATCH + 1 : 1;
-    for (int form = 0; form < forms; form++)
+    expectation *next = r->expectations;
+    for (int form = 0; form < forms_of(r->reference); form++)
         for (unsigned round = 0; round < r->settings.rounds; round++) {
+            uint64_t state = r->random.state;
             random_case(&r->one, r->kernel, (focal_kernel_form)form, &r->random, round);
-            try_case(r);
+            try_case(r, next++, state);
         }
     r->report->complete = true;
 }
@@ -404,11 +436,15 @@ bool form_rows_try(const focal_form_kernel *kernel, const focal_form_kernel *ref
                    form_rows_settings settings, form_rows_report *report) {
     static runner r;
     memset(report, 0, sizeof *report);
+    expectation *expectations = expectations_of(reference, settings.rounds);
     form_rows_report *shared = child_shared(sizeof *shared);
-    if (!shared)
+    if (!shared || !expectations)
         return false;
-    r = (runner){
-        .kernel = kernel, .reference = reference, .settings = settings, .report = shared};
+    r = (runner){.kernel = kernel,
+                 .reference = reference,
+                 .settings = settings,
+                 .report = shared,
+                 .expectations = expectations};
     child_result end = child_run(run_in_child, describe_end, &r, settings.time_limit);
     *report = *shared;
     child_shared_free(shared, sizeof *shared);

@@ -44,7 +44,8 @@ typedef struct {
 
 const char *form_check_text(form_check check);
 
-/* True if nothing was wrong. Runs in a child process. */
+/* True if nothing was wrong. Runs in a child process. Kernels of one reference are best tried one
+ * after the other: its results are then computed once. */
 bool form_rows_try(const focal_form_kernel *kernel, const focal_form_kernel *reference,
                    form_rows_settings settings, form_rows_report *report);
 

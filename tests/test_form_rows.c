@@ -21,6 +21,11 @@ static void print_report(const char *name, const form_rows_report *report) {
             printf("    %s: %s\n", form_check_text((form_check)check), report->first[check]);
 }
 
+/* Whether the row's bits are the reference's. */
+static bool is_exact(const focal_isa_row *row) {
+    return strcmp(row->name, "scalar") != 0;
+}
+
 /* The kernel of the same contract: the name up to "__". */
 static const focal_form_kernel *find(const focal_kernel_table *table, const char *name) {
     size_t length = (size_t)(strstr(name, "__") - name);
@@ -30,35 +35,61 @@ static const focal_form_kernel *find(const focal_kernel_table *table, const char
     return NULL;
 }
 
-static void try_row(const focal_isa_row *row, const focal_kernel_table *reference) {
-    unsigned passed_before = passed, failed_before = failed;
-    uint64_t calls = 0, values = 0;
-    settings.bits = strcmp(row->name, "scalar") != 0;
-    for (size_t i = 0; i < reference->form_count; i++) {
-        const focal_form_kernel *kernel = find(row->table, reference->forms[i].name);
-        if (!kernel) {
-            printf("FAILED %s has no kernel for %s\n", row->name, reference->forms[i].name);
-            failed++;
-            continue;
-        }
-        form_rows_report report;
-        bool good = form_rows_try(kernel, &reference->forms[i], settings, &report);
-        if (!good)
-            print_report(kernel->name, &report);
-        *(good ? &passed : &failed) += 1;
-        calls += report.calls;
-        values += report.values;
+/* Of an ISA row. */
+typedef struct {
+    unsigned passed, failed;
+    uint64_t calls, values;
+} tally;
+
+static void try_kernel(const focal_isa_row *row, const focal_form_kernel *reference,
+                       tally *counts) {
+    const focal_form_kernel *kernel = find(row->table, reference->name);
+    if (!kernel) {
+        printf("FAILED %s has no kernel for %s\n", row->name, reference->name);
+        counts->failed++;
+        return;
     }
-    if (row->table->form_count != reference->form_count) {
+    form_rows_report report;
+    settings.bits = is_exact(row);
+    bool good = form_rows_try(kernel, reference, settings, &report);
+    if (!good)
+        print_report(kernel->name, &report);
+    *(good ? &counts->passed : &counts->failed) += 1;
+    counts->calls += report.calls;
+    counts->values += report.values;
+}
+
+static void finish_row(const focal_isa_row *row, size_t expected, tally *counts) {
+    if (row->table->form_count != expected) {
         printf("FAILED %s: %zu form kernels, not %zu\n", row->name, row->table->form_count,
-               reference->form_count);
-        failed++;
+               expected);
+        counts->failed++;
     }
-    printf("row %s: %u passed, %u failed\n", row->name, passed - passed_before,
-           failed - failed_before);
-    printf("    %llu calls, %llu values %s\n", (unsigned long long)calls,
-           (unsigned long long)values,
-           settings.bits ? "equal bit for bit" : "NaN where scalarfma's are");
+    passed += counts->passed;
+    failed += counts->failed;
+    printf("row %s: %u passed, %u failed\n", row->name, counts->passed, counts->failed);
+    printf("    %llu calls, %llu values %s\n", (unsigned long long)counts->calls,
+           (unsigned long long)counts->values,
+           is_exact(row) ? "equal bit for bit" : "NaN where scalarfma's are");
+}
+
+/* Kernel by kernel, for the sake of the reference's results. */
+static void try_rows(const focal_kernel_table *reference) {
+    tally *counts = calloc(focal_isa_row_count, sizeof *counts);
+    if (!counts) {
+        puts("FAILED: out of memory");
+        failed++;
+        return;
+    }
+    const uint64_t features = focal_cpu_host()->features;
+    for (size_t i = 0; i < reference->form_count; i++)
+        for (size_t k = 0; k < focal_isa_row_count; k++)
+            if (focal_isa_usable(&focal_isa_rows[k], features))
+                try_kernel(&focal_isa_rows[k], &reference->forms[i], &counts[k]);
+    for (size_t k = 0; k < focal_isa_row_count; k++)
+        if (focal_isa_usable(&focal_isa_rows[k], features))
+            finish_row(&focal_isa_rows[k], reference->form_count, &counts[k]);
+    free(counts);
 }
 
 static void try_plant(const form_plant *plant, const focal_kernel_table *reference) {
@@ -105,9 +136,7 @@ int main(int count, char **words) {
     for (size_t i = 0; i < form_plant_count; i++)
         try_plant(&form_plants[i], reference->table);
     printf("%u of %zu planted mistakes seen\n", passed, form_plant_count);
-    for (size_t k = 0; k < focal_isa_row_count; k++)
-        if (focal_isa_usable(&focal_isa_rows[k], focal_cpu_host()->features))
-            try_row(&focal_isa_rows[k], reference->table);
+    try_rows(reference->table);
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }
