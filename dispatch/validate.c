@@ -257,8 +257,8 @@ static focal_status check_class_array(const char *field, const double *values, b
     for (int64_t c = 0; values && c < classes; c++)
         if (!(values[c] >= least && values[c] <= most) || isinf(values[c]))
             return focal_fail(error, FOCAL_E_VALUE, field, c,
-                              "%g of class %lld is outside [%g, %g]", values[c], (long long)c,
-                              least, most);
+                              "%g of class %lld is outside [%g, %g%c", values[c], (long long)c,
+                              least, most, isinf(most) ? ')' : ']');
     return FOCAL_OK;
 }
 

@@ -325,6 +325,9 @@ class Refusals(CommandTest):
                 self.refused(FAILED, message, *self.eval, f"--{name}", path)
         for name in ("class-alpha", "class-gamma", "class-weight"):
             self.refused(USAGE, f"--{name}: ", *self.eval, f"--{name}", bad)
+        infinite = self.save("infinite.npy", [1, np.inf])
+        message = "--class-weight: inf of class 1 is outside [0, inf)\n"
+        self.refused(USAGE, message, *self.eval, "--class-weight", infinite)
         negative = self.save("negative.npy", [1, -1, 1])
         self.refused(USAGE, "--row-weight: element 1 is -1", *self.eval, "--row-weight", negative)
 
