@@ -509,6 +509,14 @@ static void child_read_only(void) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     CHECK_STATUS(focal_tune_load(path, &report, NULL), FOCAL_OK);
     CHECK(report.accepted == 1);
+    /* A home in which no folder can be made: not "No such file". */
+    unsetenv("FOCAL_TUNE_FILE");
+    unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", path_of("locked"), 1);
+    focal_error error = FOCAL_ERROR_INIT;
+    CHECK_ERROR(focal_tune_save(NULL, &report, &error), error, FOCAL_E_FILE, "path", -1);
+    EXPECT(error.message, "locked/.cache: cannot be made: ");
+    EXPECT(error.message, strerror(EACCES));
 }
 
 static void child_read_only_file(void) {

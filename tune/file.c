@@ -135,15 +135,17 @@ typedef struct {
     int lock_file;
 } replacement;
 
-static void make_folders(const char *path) {
+static focal_status make_folders(const char *path, focal_error *error) {
     char folder[FOCAL_TUNE_PATH_MAX];
+    struct stat status;
     snprintf(folder, sizeof folder, "%s", path);
-    /* Failures show when the file cannot be made. */
     for (char *slash = folder + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
         *slash = '\0';
-        mkdir(folder, 0700);
+        if (stat(folder, &status) != 0 && mkdir(folder, 0700) != 0 && errno != EEXIST)
+            return fail_errno(error, folder, "cannot be made");
         *slash = '/';
     }
+    return FOCAL_OK;
 }
 
 static focal_status name_paths(replacement *paths, const char *path, focal_error *error) {
@@ -287,9 +289,9 @@ focal_status focal_tune_rewrite(const char *path, bool make_folder,
     if (!paths)
         return focal_fail(error, FOCAL_E_MEMORY, "path", -1, "%zu bytes not available",
                           sizeof *paths);
-    if (make_folder)
-        make_folders(path);
-    focal_status status = name_paths(paths, path, error);
+    focal_status status = make_folder ? make_folders(path, error) : FOCAL_OK;
+    if (status == FOCAL_OK)
+        status = name_paths(paths, path, error);
     if (status == FOCAL_OK)
         status = lock(paths, error);
     if (status == FOCAL_OK) {
