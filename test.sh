@@ -101,21 +101,44 @@ set_up_python() {
     fi
 }
 
-# An environment that outlives this folder, as its download is long.
+# An environment that outlives this folder, as its download is long: it is made beside the parts
+# before bindings.
 bindings_venv=${FOCAL_PYTHON_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/libfocal/python-venv}
-set_up_bindings() {
-    local installed=$bindings_venv/requirements.sum sum
-    sum=$(cksum <tests/python/requirements.txt)
-    [ "$(cat "$installed" 2>/dev/null)" != "$sum" ] || return 0
-    say "installing tests/python/requirements.txt into $bindings_venv"
+bindings_sum=$(cksum <tests/python/requirements.txt)
+bindings_set_up=''
+start_bindings() {
+    [ "$(cat "$bindings_venv/requirements.sum" 2>/dev/null)" != "$bindings_sum" ] || return 0
+    say "installing tests/python/requirements.txt into $bindings_venv, beside what follows"
     say "with PyTorch and the libraries it wants: 3 GB to fetch, minutes; later runs find it there"
-    "$bindings_venv/bin/python" -c '' 2>/dev/null || python3 -m venv --clear "$bindings_venv"
-    "$bindings_venv/bin/pip" install --quiet --disable-pip-version-check \
-        -r tests/python/requirements.txt
-    echo "$sum" >"$installed"
+    mkdir -p "$logs/bindings"
+    set -m # a process group of its own, which at_the_end can end
+    set_up_bindings >"$logs/bindings/set-up.log" 2>&1 </dev/null &
+    bindings_set_up=$!
+    set +m
+}
+
+set_up_bindings() {
+    { "$bindings_venv/bin/python" -c '' 2>/dev/null || python3 -m venv --clear "$bindings_venv"; } &&
+        "$bindings_venv/bin/pip" install --quiet --disable-pip-version-check \
+            -r tests/python/requirements.txt &&
+        echo "$bindings_sum" >"$bindings_venv/requirements.sum"
+}
+
+# Only a failure is a result.
+finish_bindings() {
+    local status=0
+    [ -n "$bindings_set_up" ] || return 0
+    wait "$bindings_set_up" || status=$?
+    bindings_set_up=''
+    [ $status != 0 ] || return 0
+    report run bindings set-up $status "$logs/bindings/set-up.log"
+    tail -n 15 "$logs/bindings/set-up.log"
+    return 1
 }
 
 set_up() {
+    mkdir -p "$logs"
+    : >"$results"
     [ "$(uname -sm)" = "Linux x86_64" ] || complain "this is not Linux on x86-64: expect failures"
     if [ -n "$install" ]; then
         has_apt || die "no apt-get here: install what docs/testing.md lists, and use --no-install"
@@ -124,12 +147,10 @@ set_up() {
         set_up_python
         ! wants python || bench/setup.sh hyperfine model
         ! wants aarch64 || bench/setup.sh model
-        ! wants bindings || set_up_bindings
+        ! wants bindings || start_bindings
     elif [ -d .venv ]; then
         ensure_venv
     fi
-    mkdir -p "$logs"
-    : >"$results"
 }
 
 # ---- What the parts are made of ---------------------------------------------------------------
@@ -236,6 +257,7 @@ build_wheel() {
 }
 
 part_bindings() {
+    finish_bindings || return 0
     say "bindings: building the wheel"
     counted bindings wheel build_wheel
     say "bindings: NumPy, PyTorch, properties, examples"
@@ -368,7 +390,11 @@ has_avx512() {
 
 # Whatever ends the run early, the last line says so in the usual form.
 finished=''
-trap '[ -n "$finished" ] || { complain "ended before all parts had run" && echo "0 passed, 1 failed"; }' EXIT
+at_the_end() {
+    [ -z "$bindings_set_up" ] || kill -- "-$bindings_set_up" 2>/dev/null || true
+    [ -n "$finished" ] || { complain "ended before all parts had run" && echo "0 passed, 1 failed"; }
+}
+trap at_the_end EXIT
 
 set_up
 if [ -n "$emulate" ] || { [ -z "$partial" ] && ! has_avx512; }; then
