@@ -268,19 +268,26 @@ part_bindings() {
     done
 }
 
+# What is in the repository, or of an unpacked archive what is not built.
+project_files() {
+    git ls-files 2>/dev/null ||
+        find . -mindepth 1 \( -name '.?*' -o -path './build*' -o -name __pycache__ \) -prune -o \
+            -type f -printf '%P\n'
+}
+
 part_lint() {
     say "lint: clang-format, ruff, shellcheck, clang-tidy"
     local c_files shell_files
-    mapfile -t c_files < <(git ls-files '*.c' '*.h')
-    mapfile -t shell_files < <(git grep -lE '^#!.*sh$|^# shellcheck shell')
+    mapfile -t c_files < <(project_files | grep '\.[ch]$')
+    mapfile -t shell_files < <(project_files | xargs -d '\n' grep -IlE '^#!.*sh$|^# shellcheck shell')
     counted lint clang-format each lint clang-format clang-format --dry-run -Werror -- "${c_files[@]}"
     counted lint shellcheck each lint shellcheck shellcheck -x -P SCRIPTDIR -e SC2317 -- "${shell_files[@]}"
     local python_files
-    mapfile -t python_files < <(git ls-files '*.py')
+    mapfile -t python_files < <(project_files | grep '\.py$')
     counted lint ruff each lint ruff ruff check --quiet -- "${python_files[@]}"
     build_gcc || return 0
     # The tests break rules on purpose, and NEON's files are not among what this machine compiles.
-    mapfile -t c_files < <(git ls-files '*.c' | grep -vE '^(tests|examples|bindings)/|_neon\.c$')
+    mapfile -t c_files < <(project_files | grep '\.c$' | grep -vE '^(tests|examples|bindings)/|_neon\.c$')
     counted lint clang-tidy tidy_all "${c_files[@]}"
 }
 
