@@ -12,7 +12,7 @@ usage: ./quickstart.sh [--no-install]
 
 Installs what is missing (Debian and Ubuntu, as root or by sudo), builds a release of libfocal
 into build/, evaluates the focal loss of the sample in examples/digits, compares the instruction
-sets of this CPU, and tunes some workloads for this host. Takes about a minute.
+sets of this CPU, and tunes some workloads for this host. Takes about two minutes.
 
   --no-install   install nothing: say what is missing, and stop if something is
 END
@@ -37,6 +37,8 @@ needs=(
     "meson|Meson 1.0 or later|command -v meson"
     "ninja-build|Ninja|command -v ninja"
     "hyperfine|hyperfine|command -v hyperfine"
+    # Where Debian's linker looks for libraries, for meson install
+    "dpkg-dev|dpkg-architecture|! command -v dpkg || command -v dpkg-architecture"
 )
 
 # Fills `packages` and `things` with what is missing.
