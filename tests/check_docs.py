@@ -9,6 +9,7 @@ Of README.md, CONTRIBUTING.md, NEWS.md and docs/**/*.md:
 - every public name of the headers stands in docs/api.md, every command is documented.
 - every ```console line "$ focal ..." runs and prints the lines below it; lines with times, and
   those where the page says "...", are not compared.
+- the sums in README.md's table of rows are those of the command here.
 
 Usage: check_docs.py --build DIRECTORY (a build of the library and the command)
 """
@@ -16,6 +17,7 @@ Usage: check_docs.py --build DIRECTORY (a build of the library and the command)
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -194,6 +196,25 @@ def check_console(page: Path, build: Path, checks: Checks) -> None:
             checks.that(good, f"{block.place}: $ {command}", "prints\n" + "\n".join(printed))
 
 
+def check_sums(build: Path, checks: Checks, folder: Path) -> None:
+    """The last column of quickstart.sh's table, for the rows that this machine has."""
+    focal = build / "cli" / "focal"
+    info = subprocess.run([focal, "info", "--json"], check=True, capture_output=True, text=True)
+    usable = {row["name"] for row in json.loads(info.stdout)["isa_rows"] if row["usable"]}
+    script = ROOT / "examples" / "digits" / "repeat_sample.py"
+    subprocess.run([sys.executable, script, "--copies", "10", folder], check=True, capture_output=True)
+    files = ["--logits", folder / "sigmoid_logits.npy", "--targets", folder / "targets.npy"]
+    table = re.findall(r"^ +(\w+)(?: +[\d.]+){3} +([\d.]+)$", (ROOT / "README.md").read_text(), re.M)
+    checks.that(len(table) == 4, "README.md", f"has {len(table)} rows in its table of rows")
+    for row, documented in table:
+        if row not in usable:
+            continue
+        command = [focal, "eval", *files, "--isa", row, "--json"]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        printed = json.loads(ran.stdout)["sum"]
+        checks.that(printed == float(documented), "README.md", f"row {row}: the sum is {printed!r}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, required=True)
@@ -205,6 +226,7 @@ def main() -> int:
             check_links(page, checks)
             check_examples(page, compiler)
             check_console(page, build, checks)
+        check_sums(build, checks, Path(folder))
     check_names(checks)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
