@@ -12,7 +12,7 @@ usage: ./quickstart.sh [--no-install]
 
 Installs what is missing (Debian and Ubuntu, as root or by sudo), builds a release of libfocal
 into build/, evaluates the focal loss of the sample in examples/digits, compares the instruction
-sets of this CPU, and tunes some workloads for this host. Takes about two minutes.
+sets of this CPU, and tunes some workloads for this host. Takes a minute or two.
 
   --no-install   install nothing: say what is missing, and stop if something is
 END
