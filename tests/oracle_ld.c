@@ -74,9 +74,13 @@ oracle_row oracle_softmax(const float *logits, size_t classes, size_t label, dou
         most = fmaxl(most, logits[c]);
     size_t subnormal_others = 0;
     for (size_t c = 0; c < classes; c++) {
-        if (c == label || logits[c] == -HUGE_VALF)
+        if (c == label)
             continue;
-        const long double weight = expl(logits[c] - most);
+        const long double weight = logits[c] == -HUGE_VALF ? 0.0L : expl(logits[c] - most);
+        if (gradients)
+            gradients[c] = weight;
+        if (logits[c] == -HUGE_VALF)
+            continue;
         subnormal_others += weight < (long double)FLT_MIN;
         others += weight;
     }
@@ -91,7 +95,7 @@ oracle_row oracle_softmax(const float *logits, size_t classes, size_t label, dou
     const long double ratio = q > 0.0L ? cross_entropy / q : 1.0L;
     const long double slope = power * (1.0L + gamma * p * ratio);
     for (size_t c = 0; gradients && c < classes; c++)
-        gradients[c] = c == label ? -slope * q : slope * expl(logits[c] - most) / total;
+        gradients[c] = c == label ? -slope * q : slope * gradients[c] / total;
     return (oracle_row){power * cross_entropy, q, subnormal_others};
 }
 
@@ -99,7 +103,9 @@ double oracle_ulp(long double exact) {
     const long double magnitude = fabsl(exact);
     if (magnitude < (long double)FLT_MIN)
         return 0x1p-149;
-    return ldexp(1.0, ilogbl(magnitude) - 23);
+    int exponent;
+    frexpl(magnitude, &exponent);
+    return ldexp(1.0, exponent - 24);
 }
 
 double oracle_error(float got, long double exact, long double scale) {
