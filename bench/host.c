@@ -100,7 +100,7 @@ static void set_clock(bench_card *card, focal_clock clock) {
         double start = focal_timer_now(&timer);
         if (!focal_chain())
             return;
-        cycles[i] = (focal_timer_now(&timer) - start) / FOCAL_CHAIN_ADDS;
+        cycles[i] = (focal_timer_now(&timer) - start) / (double)FOCAL_CHAIN_ADDS;
     }
     bench_card_set(card, BENCH_CARD_FREQUENCY, "%.2f GHz by a chain of dependent additions",
                    1.0 / focal_summarize(cycles, TRIES).median);

@@ -198,7 +198,7 @@ static double time_chain(const focal_timer *timer) {
     double start = focal_timer_now(timer);
     int counted = focal_chain();
     double time = focal_timer_now(timer) - start - timer->overhead_ns;
-    return counted ? time / FOCAL_CHAIN_ADDS : 0.0;
+    return counted ? time / (double)FOCAL_CHAIN_ADDS : 0.0;
 }
 
 /* One sample of everyone in random order; number `count` is the chain. */
@@ -246,7 +246,7 @@ static double summarize(contest *all, size_t rounds) {
 static void report_progress(const bench_settings *settings, size_t round, double spent) {
     if (!settings->progress)
         return;
-    double by_rounds = (double)round / BENCH_ROUNDS, by_time = spent / settings->budget;
+    double by_rounds = (double)round / (double)BENCH_ROUNDS, by_time = spent / settings->budget;
     double share = by_time > by_rounds ? by_time : by_rounds;
     settings->progress(settings->progress_context, share < 1.0 ? share : 1.0);
 }

@@ -39,7 +39,8 @@ typedef struct goal_run {
 
 static void show_progress(void *context, double share) {
     goal_run *run = context;
-    progress_update(&run->bar, run->done * STEPS_PER_GOAL + (uint64_t)(share * STEPS_PER_GOAL));
+    progress_update(&run->bar,
+                    run->done * STEPS_PER_GOAL + (uint64_t)(share * (double)STEPS_PER_GOAL));
 }
 
 static int has_threads(void) {

@@ -140,8 +140,8 @@ typedef struct table_progress {
 
 static void show_progress(void *context, double share) {
     table_progress *shown = context;
-    progress_update(&shown->bar,
-                    shown->tables_done * STEPS_PER_TABLE + (uint64_t)(share * STEPS_PER_TABLE));
+    progress_update(&shown->bar, shown->tables_done * STEPS_PER_TABLE +
+                                     (uint64_t)(share * (double)STEPS_PER_TABLE));
 }
 
 static int wants_hessian(const bench_request *request) {

@@ -26,7 +26,7 @@ void progress_start(progress *bar, const char *label, uint64_t total, int quiet)
 
 static void draw(const progress *bar, uint64_t done, double now) {
     double share = (double)done / (double)bar->total;
-    int filled = (int)(share * BAR_WIDTH);
+    int filled = (int)(share * (double)BAR_WIDTH);
     char cells[BAR_WIDTH + 1];
     for (int i = 0; i < BAR_WIDTH; i++)
         cells[i] = i < filled ? '#' : '.';
