@@ -45,7 +45,7 @@ void test_zero_weights(focal_op op) {
                    r->out[OUT_HESSIAN][CLASSES + k] == 0.0,
                "zero weights on %s", on.isa);
     EXPECT(r->out[OUT_ROW_LOSS][1] == 0.0, "zero weights on %s", on.isa);
-    EXPECT(r->sums.weight == ROWS - 1.0, "zero weights on %s", on.isa);
+    EXPECT(r->sums.weight == (double)(ROWS - 1), "zero weights on %s", on.isa);
 }
 
 /* Arrays of one and the same value are the scalar. */
@@ -128,7 +128,7 @@ void test_ignored_rows(focal_op op, double gamma) {
     without.labels[2] = c.labels[3];
     const form_results with = *run(&c, "ignored"), *const r = run(&without, "ignored");
     EXPECT(with.sums.loss == r->sums.loss && with.sums.rows == ROWS - 1 &&
-               with.sums.ignored == 1 && with.sums.normalizer == ROWS - 1.0,
+               with.sums.ignored == 1 && with.sums.normalizer == (double)(ROWS - 1),
            "ignored rows on %s", on.isa);
     for (int i = 0; i < COUNT - CLASSES; i++) {
         const int j = i < 2 * CLASSES ? i : i + CLASSES;

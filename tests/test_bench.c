@@ -80,7 +80,7 @@ static void check_timer(void) {
 #if defined(__x86_64__) || defined(__aarch64__)
         CHECK(counted);
         /* No core of today has cycles shorter than a tenth of a nanosecond. */
-        CHECK_CASE(time > 0.1 * FOCAL_CHAIN_ADDS, "%g ns", time);
+        CHECK_CASE(time > 0.1 * (double)FOCAL_CHAIN_ADDS, "%g ns", time);
 #else
         CHECK(!counted && time >= 0.0);
 #endif
