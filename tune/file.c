@@ -87,7 +87,9 @@ static focal_status read_all(const char *path, char **text, size_t *size, bool *
     else if (!S_ISREG(status.st_mode))
         result =
             focal_fail(error, FOCAL_E_FILE, "path", -1, "%.120s: is no regular file", path);
-    else if (!(*text = malloc(most)))
+    else
+        *text = malloc(most);
+    if (result == FOCAL_OK && !*text)
         result = focal_fail(error, FOCAL_E_MEMORY, "path", -1, "%zu bytes not available", most);
     for (ssize_t got = 1; result == FOCAL_OK && got != 0 && *size < most;) {
         got = read(file, *text + *size, most - *size);
