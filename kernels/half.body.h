@@ -1,24 +1,40 @@
-/* Arrays of 16-bit numbers to floats and back: loops that compilers vectorise for the row. Exact,
- * and rounded once. */
+/* Arrays of 16-bit numbers to floats and back, step by step. Exact, and rounded once. */
 
-#define CONVERT_ARRAY(convert)                                                                 \
-    for (size_t i = 0; i < count; i++)                                                         \
-    to[i] = convert(from[i])
+#define LOAD_ARRAY(load)                                                                       \
+    size_t done = 0;                                                                           \
+    for (; done + FOCAL_STEP <= count; done += FOCAL_STEP)                                     \
+        vf_store(to + done, load(from + done));                                                \
+    if (done < count) {                                                                        \
+        uint16_t padded[FOCAL_STEP] = {0};                                                     \
+        memcpy(padded, from + done, (count - done) * sizeof *from);                            \
+        vf_store_n(to + done, load(padded), count - done);                                     \
+    }
+
+#define STORE_ARRAY(store)                                                                     \
+    size_t done = 0;                                                                           \
+    for (; done + FOCAL_STEP <= count; done += FOCAL_STEP)                                     \
+        store(to + done, vf_load(from + done));                                                \
+    if (done < count) {                                                                        \
+        uint16_t padded[FOCAL_STEP];                                                           \
+        store(padded, vf_load_n(from + done, count - done));                                   \
+        memcpy(to + done, padded, (count - done) * sizeof *to);                                \
+    }
 
 static void load_f16(const uint16_t *restrict from, float *restrict to, size_t count) {
-    CONVERT_ARRAY(focal_float_of_f16);
+    LOAD_ARRAY(vf_load_f16)
 }
 
 static void load_bf16(const uint16_t *restrict from, float *restrict to, size_t count) {
-    CONVERT_ARRAY(focal_float_of_bf16);
+    LOAD_ARRAY(vf_load_bf16)
 }
 
 static void store_f16(const float *restrict from, uint16_t *restrict to, size_t count) {
-    CONVERT_ARRAY(focal_f16_of_float);
+    STORE_ARRAY(vf_store_f16)
 }
 
 static void store_bf16(const float *restrict from, uint16_t *restrict to, size_t count) {
-    CONVERT_ARRAY(focal_bf16_of_float);
+    STORE_ARRAY(vf_store_bf16)
 }
 
-#undef CONVERT_ARRAY
+#undef LOAD_ARRAY
+#undef STORE_ARRAY

@@ -1,5 +1,6 @@
-/* Floats from 16-bit numbers and back: integer arithmetic and selections without branches, so that
- * compilers vectorise loops of them for any target. */
+/* Floats from 16-bit numbers and back, one at a time: what the vocabulary's operations on 16-bit
+ * numbers mean, and how the scalar rows and conversions of doubles do it. Integer arithmetic and
+ * selections without branches, so that compilers vectorise loops of them for any target. */
 #ifndef FOCAL_HALF_H
 #define FOCAL_HALF_H
 

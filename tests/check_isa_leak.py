@@ -37,7 +37,7 @@ PROJECT_FOLDERS = (*LIBRARY_FOLDERS, "cli")
 ROW_FEATURES: dict[str, set[str]] = {
     "scalar": set(),
     "scalarfma": {"avx", "fma"},
-    "avx2": {"avx", "avx2", "fma"},
+    "avx2": {"avx", "avx2", "fma", "f16c"},
     "avx512": {"avx", "avx2", "fma", "f16c", "avx512"},
     "neon": set(),
 }
@@ -353,6 +353,9 @@ def check_x86_plants(checks: Checks, planter: Planter) -> None:
     checks.expect_caught("AVX2 outside", found("", LOOP, "-mavx2"), "needs avx")
     checks.expect_caught("FMA outside", found("scalar", LOOP, *contract), "fma")
     checks.expect_caught("AVX2 in scalarfma", found("scalarfma", INTEGERS, "-mavx2"), "needs avx2")
+    halves = "f: vcvtph2ps (%rdi), %ymm0\n vcvtps2ph $0, %ymm0, (%rsi)\n vzeroupper\n ret\n"
+    checks.expect("F16C in its row", planter.leaks("avx2", halves, ".s"))
+    checks.expect_caught("F16C outside", planter.leaks("scalarfma", halves, ".s"), "needs f16c")
     checks.expect_caught("popcnt outside", found("", POPCOUNT, "-mpopcnt"), "bit manipulation")
     checks.expect_caught("SSE4.1 outside", found("", ROUND, "-msse4.1"), "SSE3 or later")
     zmm = "vaddps %zmm0, %zmm1, %zmm0\nvpabsd %ymm17, %ymm0\nkmovw %eax, %k1\nret\n"

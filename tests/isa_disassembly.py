@@ -83,9 +83,10 @@ AVX512_MNEMONIC = re.compile(
     r"cvtqq|rcp14|rsqrt14|pmin[su]q|pmax[su]q|pabsq|psraq|prol|pror|insert[fi](32|64)|"
     r"extract[fi](32|64)|broadcast[fi](32|64)|shuf[fi](32|64)|movdq[au](8|16|32|64)|ptestn?m))"
 )
-# Parts of AVX-512 that the row's F, BW, DQ and VL do not include, in any encoding.
+# Parts of AVX-512 that the row's F, BW, DQ and VL do not include, in any encoding. Of what ends in
+# ph and sh, F16C and AVX-512 F have vcvtps2ph.
 AVX512_OTHER = re.compile(
-    r"^v(pdp|permb|permi2b|permt2b|pmultishiftqb|pmadd52|popcnt|pconflict|plzcnt|pcompress[bw]|"
+    r"^v(?!cvtps2ph$)(pdp|permb|permi2b|permt2b|pmultishiftqb|pmadd52|popcnt|pconflict|plzcnt|pcompress[bw]|"
     r"pexpand[bw]|pshld|pshrd|gf2p8|aes|pclmul|pshufbitqmb|p2intersect|\w*bf16|\w*[ps]h$)"
 )
 AVX2_YMM = re.compile(r"^vp(?!erm2f128|ermilp|test)|^vmpsadbw|^vmovntdqa")

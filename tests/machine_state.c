@@ -36,6 +36,10 @@ float_control float_control_odd(float_control normal) {
     return normal | MXCSR_ROUND_UP | MXCSR_FLUSH;
 }
 
+float_control float_control_flush(float_control normal) {
+    return normal | MXCSR_FLUSH;
+}
+
 bool upper_halves_observable(void) {
     const focal_cpu_reader *reader = focal_cpu_host_reader();
     uint32_t leaf[4];
@@ -72,6 +76,11 @@ float_control float_control_odd(float_control normal) {
     return normal | UINT64_C(1) << 22 | UINT64_C(1) << 24;
 }
 
+/* FZ16 and FZ. */
+float_control float_control_flush(float_control normal) {
+    return normal | UINT64_C(1) << 19 | UINT64_C(1) << 24;
+}
+
 bool upper_halves_observable(void) {
     return false;
 }
@@ -87,6 +96,10 @@ void float_control_write(float_control control) {
 }
 
 float_control float_control_odd(float_control normal) {
+    return normal;
+}
+
+float_control float_control_flush(float_control normal) {
     return normal;
 }
 

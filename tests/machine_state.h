@@ -15,6 +15,9 @@ void float_control_write(float_control control);
 /* Another legal state: rounding upwards, subnormals flushed. */
 float_control float_control_odd(float_control normal);
 
+/* Subnormal operands and results flushed, nothing else. */
+float_control float_control_flush(float_control normal);
+
 /* Whether the processor tells that upper halves of YMM or ZMM are in use (XGETBV 1); proved by
  * dirtying and cleaning them. Never so where there are none, nor where the build has
  * FOCAL_TESTS_UPPER_HALVES 0: below -O2 gcc writes no vzeroupper. */

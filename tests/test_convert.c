@@ -7,7 +7,9 @@
 #include "check.h"
 #include "convert.h"
 #include "cpu.h"
+#include "half.h"
 #include "isa.h"
+#include "machine_state.h"
 
 /* Of the row under test. */
 static const focal_kernel_table *table;
@@ -185,6 +187,32 @@ static void test_all(const format *f) {
     CHECK_CASE(wrong == 0, "%s: %u of 65536", focal_dtype_name(f->dtype), wrong);
 }
 
+/* Vectors of floats of all exponents, NaN with its bits: what the plain functions say, in any flush
+ * mode. */
+static void test_flush_modes(const format *f) {
+    enum { MOST = 1 << 18 };
+    static float narrow[MOST], loaded[2][0x10000];
+    static uint16_t all[0x10000], stored[2][MOST], plain[MOST];
+    const float_control normal = float_control_read();
+    for (uint32_t i = 0; i < MOST; i++) {
+        narrow[i] = focal_float_of(i * 16381 + (i & 7)); /* odd and even in turn */
+        plain[i] = f->dtype == FOCAL_F16 ? focal_f16_of_float(narrow[i])
+                                         : focal_bf16_of_float(narrow[i]);
+    }
+    for (uint32_t bits = 0; bits <= 0xffff; bits++)
+        all[bits] = (uint16_t)bits;
+    for (int flushed = 0; flushed < 2; flushed++) {
+        float_control_write(flushed ? float_control_flush(normal) : normal);
+        focal_load_f32(table, f->dtype, all, loaded[flushed], 0x10000);
+        focal_store_f32(table, f->dtype, narrow, stored[flushed], MOST);
+        float_control_write(normal);
+        CHECK_CASE(memcmp(stored[flushed], plain, sizeof plain) == 0, "%s, %d",
+                   focal_dtype_name(f->dtype), flushed);
+    }
+    CHECK_CASE(memcmp(loaded[0], loaded[1], sizeof loaded[0]) == 0, "%s",
+               focal_dtype_name(f->dtype));
+}
+
 static void test_row(void) {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         test_loads(&formats[i]);
@@ -192,6 +220,7 @@ static void test_row(void) {
         test_floats(&formats[i]);
         test_load_arrays(&formats[i]);
         test_all(&formats[i]);
+        test_flush_modes(&formats[i]);
     }
     test_arrays();
 }

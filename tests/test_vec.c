@@ -82,6 +82,8 @@ static double lane_of(char letter, const vec_operand *from, int lane) {
     switch (letter) {
     case 'M':
         return (double)from->bytes[lane];
+    case 'H':
+        return (double)from->halves[lane];
     case 'F':
         return (double)from->f[lane];
     case 'f':
@@ -201,10 +203,10 @@ static void try_load(const vec_operand in[3], size_t n, guard_place place, size_
 
 static void try_store(const vec_operand in[3], size_t n, guard_place place, size_t offset) {
     const vec_signature *s = vec_operations[work.operation].signature;
-    size_t size = n * vec_element(s->a);
+    size_t size = n * vec_element(s->out);
     vec_operand wanted;
     memset(&wanted, 0, sizeof wanted);
-    void *memory = guard_put(&work.memory, place, size, offset * vec_element(s->a));
+    void *memory = guard_put(&work.memory, place, size, offset * vec_element(s->out));
     work.table->functions[work.operation](memory, &in[0], NULL, NULL, n);
     vec_meanings[work.operation](&wanted, &in[0], NULL, NULL, n, work.fused);
     work.counts->vectors++;
@@ -213,6 +215,27 @@ static void try_store(const vec_operand in[3], size_t n, guard_place place, size
     ptrdiff_t distance = guard_disturbance(&work.memory);
     if (distance)
         fail("a store of %zu elements wrote at distance %td bytes from them", n, distance);
+}
+
+/* Every 16-bit number; every float on which a rounding to 16 bits could turn: the values, the
+ * middles between them and their neighbours differ in their 13 low bits alone. */
+static void try_halves(bool loads) {
+    static const uint32_t low_bits[] = {0, 1, 0xfff, 0x1000, 0x1001, 0x1fff};
+    const size_t lows = loads ? 1 : sizeof low_bits / sizeof *low_bits;
+    const uint32_t step = work.quick && !loads ? 29 : 1,
+                   end = (loads ? 1U << 16 : 1U << 19) / step;
+    vec_operand in[3] = {{{0}}, {{0}}, {{0}}};
+    for (uint32_t first = 0; first < end; first += 16)
+        for (size_t low = 0; low < lows; low++) {
+            for (uint32_t i = 0; i < 16; i++) {
+                const uint32_t upper = (first + i) * step;
+                if (loads)
+                    in[0].halves[i] = (uint16_t)upper;
+                else
+                    in[0].f[i] = ulp_from_bits_f32(upper << 13 | low_bits[low]);
+            }
+            (loads ? try_load : try_store)(in, 16, GUARD_MIDDLE, 0);
+        }
 }
 
 /* All counts, flush against both ends and at all 16 offsets in between. */
@@ -228,6 +251,8 @@ static void try_memory(random_source *random) {
                 vec_random(random, s->a, &in[0], random_below(random, 1 << 16));
                 (loads ? try_load : try_store)(in, n, (guard_place)place, round % 16);
             }
+    if (s->a == 'H' || s->out == 'H')
+        try_halves(loads);
     /* Bytes of all values, for each lane. */
     for (unsigned byte = 0; byte < 256 && s->a == 'M'; byte++)
         for (size_t lane = 0; lane < 16; lane++) {

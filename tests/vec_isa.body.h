@@ -10,6 +10,8 @@
 #define BODY_vf_from_memory_count(op) vf_store(out, op((const float *)a, n))
 #define BODY_memory_from_vf(op)       op((float *)out, vf_load(a))
 #define BODY_memory_from_vf_count(op) op((float *)out, vf_load(a), n)
+#define BODY_vf_from_halves(op)       vf_store(out, op((const uint16_t *)a))
+#define BODY_halves_from_vf(op)       op((uint16_t *)out, vf_load(a))
 #define BODY_vm_from_bytes(op)        MASK_RESULT(op((const uint8_t *)a))
 #define BODY_vm_from_bytes_count(op)  MASK_RESULT(op((const uint8_t *)a, n))
 #define BODY_vm_from_count(op)        MASK_RESULT(op(n))

@@ -99,6 +99,45 @@ static uint64_t bits_of64(double a) {
     return bits;
 }
 
+/* A 16-bit type: bits of the fraction and the exponent of the least normal number. */
+typedef struct {
+    int fraction, least;
+} half_type;
+static const half_type f16 = {10, -14}, bf16 = {7, -126};
+
+static float half_value(half_type type, uint16_t bits) {
+    const int special = (1 << (15 - type.fraction)) - 1;
+    const int exponent = (bits & 0x7fff) >> type.fraction;
+    const int fraction = bits & ((1 << type.fraction) - 1), one = 1 << type.fraction;
+    double size = ldexp(one + fraction, type.least + exponent - 1 - type.fraction);
+    if (exponent == special)
+        size = fraction ? (double)NAN : HUGE_VAL;
+    else if (exponent == 0)
+        size = ldexp(fraction, type.least - type.fraction);
+    return (float)copysign(size, bits & 0x8000 ? -1.0 : 1.0);
+}
+
+/* Spacings of the type, counted from the exponent's first number. */
+static uint16_t half_nearest(half_type type, float a) {
+    const double size = fabs((double)a);
+    const int infinity = ((1 << (15 - type.fraction)) - 1) << type.fraction;
+    const int sign = signbit(a) ? 0x8000 : 0;
+    const int exponent =
+        size > ldexp(1.0, type.least) && size < HUGE_VAL ? ilogb(size) : type.least;
+    if (isnan(a))
+        return (uint16_t)(sign | infinity | 1 << (type.fraction - 1) |
+                          (int)(bits_of(a) & 0x7fffff) >> (23 - type.fraction));
+    const double spacings =
+        size < HUGE_VAL ? rint(ldexp(size, type.fraction - exponent)) : 0x1p20;
+    const double number = ((exponent - type.least) << type.fraction) + spacings;
+    return (uint16_t)(sign | (number < infinity ? (int)number : infinity));
+}
+
+LANES_OF(vf_load_f16, 16, float, uint16_t, float, float, half_value(f16, x))
+LANES_OF(vf_load_bf16, 16, float, uint16_t, float, float, half_value(bf16, x))
+LANES_OF(vf_store_f16, 16, uint16_t, float, float, float, half_nearest(f16, x))
+LANES_OF(vf_store_bf16, 16, uint16_t, float, float, float, half_nearest(bf16, x))
+
 FLOATS(vf_add, x + y)
 FLOATS(vf_sub, x - y)
 FLOATS(vf_mul, x *y)

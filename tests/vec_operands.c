@@ -10,6 +10,8 @@ static const vec_signature vf_from_memory = {'F', 'F', '-', '-', LOAD};
 static const vec_signature vf_from_memory_count = {'F', 'F', '-', '-', LOAD_COUNT};
 static const vec_signature memory_from_vf = {'F', 'F', '-', '-', STORE};
 static const vec_signature memory_from_vf_count = {'F', 'F', '-', '-', STORE_COUNT};
+static const vec_signature vf_from_halves = {'F', 'H', '-', '-', LOAD};
+static const vec_signature halves_from_vf = {'H', 'F', '-', '-', STORE};
 static const vec_signature vm_from_bytes = {'F', 'M', '-', '-', LOAD};
 static const vec_signature vm_from_bytes_count = {'F', 'M', '-', '-', LOAD_COUNT};
 static const vec_signature vm_from_count = {'F', '-', '-', '-', BY_COUNT};
@@ -48,6 +50,8 @@ size_t vec_size(char letter) {
     case 'F':
     case 'D':
         return 64;
+    case 'H':
+        return 32;
     case 'M':
         return 16;
     case 'd':
@@ -64,7 +68,7 @@ bool vec_is_double(char letter) {
 }
 
 size_t vec_element(char letter) {
-    return letter == 'M' ? 1 : vec_is_double(letter) ? 8 : 4;
+    return letter == 'M' ? 1 : letter == 'H' ? 2 : vec_is_double(letter) ? 8 : 4;
 }
 
 /* Each with both signs; the first nine go into all triples, hence the order. */
@@ -112,6 +116,10 @@ void vec_random(random_source *random, char letter, vec_operand *to, uint32_t ro
         random_truths(random, to, round);
         return;
     }
+    for (size_t i = 0; i < 16 && letter == 'H'; i++)
+        to->halves[i] = (uint16_t)(random_next(random) >> 48);
+    if (letter == 'H')
+        return;
     for (size_t i = 0; i < 16 && !vec_is_double(letter); i++)
         to->f[i] = random_f32(random);
     for (size_t i = 0; i < 8 && vec_is_double(letter); i++)

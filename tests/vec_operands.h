@@ -12,7 +12,8 @@
 /* How an operation is called: by value, or on memory, with a count or without. */
 typedef enum { BY_VALUE, BY_COUNT, LOAD, LOAD_COUNT, STORE, STORE_COUNT } vec_manner;
 
-/* F and D: a step of floats or doubles; f and d: one; M: truth values as bytes; -: none. */
+/* F, D and H: a step of floats, doubles or 16-bit numbers; f and d: one; M: truth values as bytes;
+ * -: none. */
 typedef struct {
     char out, a, b, c;
     vec_manner manner;
@@ -28,6 +29,7 @@ extern const vec_operation vec_operations[VEC_COUNT];
 typedef union {
     float f[16];
     double d[8];
+    uint16_t halves[16];
     unsigned char bytes[16], memory[64];
 } vec_operand;
 

@@ -1,4 +1,4 @@
-/* The vocabulary on AVX2 with FMA: vf is 16 floats in two registers, vd is 8 doubles in two.
+/* The vocabulary on AVX2 with FMA and F16C: vf is 16 floats in two registers, vd is 8 doubles in two.
  * The list of operations with their meaning stands in vocabulary.def. */
 #ifndef FOCAL_VEC_AVX2_H
 #define FOCAL_VEC_AVX2_H
@@ -63,6 +63,35 @@ FOCAL_INLINE void vf_store_n(float *p, vf a, size_t n) {
     size_t low = avx2_low_part(n, 8);
     _mm256_maskstore_ps(p, avx2_mask32(low), a.low);
     _mm256_maskstore_ps(p + low, avx2_mask32(n - low), a.high);
+}
+FOCAL_INLINE vf vf_load_f16(const uint16_t *p) {
+    return (vf){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
+                _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
+FOCAL_INLINE void vf_store_f16(uint16_t *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a.low, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(a.high, _MM_FROUND_TO_NEAREST_INT));
+}
+FOCAL_INLINE __m256 avx2_load_bf16(const uint16_t *p) {
+    __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
+FOCAL_INLINE vf vf_load_bf16(const uint16_t *p) {
+    return (vf){avx2_load_bf16(p), avx2_load_bf16(p + 8)};
+}
+/* In the low halves of the words. */
+FOCAL_INLINE __m256i avx2_bf16(__m256 a) {
+    __m256i bits = _mm256_castps_si256(a);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet),
+                                     _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+}
+FOCAL_INLINE void vf_store_bf16(uint16_t *p, vf a) {
+    __m256i pairs = _mm256_packus_epi32(avx2_bf16(a.low), avx2_bf16(a.high));
+    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(pairs, _MM_SHUFFLE(3, 1, 2, 0)));
 }
 
 FOCAL_INLINE vf vf_add(vf a, vf b) {

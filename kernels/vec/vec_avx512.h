@@ -50,6 +50,24 @@ FOCAL_INLINE void vf_store(float *p, vf a) {
 FOCAL_INLINE void vf_store_n(float *p, vf a, size_t n) {
     _mm512_mask_storeu_ps(p, avx512_mask16(n), a.all);
 }
+FOCAL_INLINE vf vf_load_f16(const uint16_t *p) {
+    return (vf){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
+}
+FOCAL_INLINE void vf_store_f16(uint16_t *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a.all, _MM_FROUND_TO_NEAREST_INT));
+}
+FOCAL_INLINE vf vf_load_bf16(const uint16_t *p) {
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return (vf){_mm512_castsi512_ps(_mm512_slli_epi32(words, 16))};
+}
+FOCAL_INLINE void vf_store_bf16(uint16_t *p, vf a) {
+    __m512i bits = _mm512_castps_si512(a.all);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    __mmask16 nan = _mm512_cmp_ps_mask(a.all, a.all, _CMP_UNORD_Q);
+    __m512i chosen = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
 
 FOCAL_INLINE vf vf_add(vf a, vf b) {
     return (vf){_mm512_add_ps(a.all, b.all)};

@@ -55,6 +55,35 @@ FOCAL_INLINE void vf_store_n(float *p, vf a, size_t n) {
     vf_store(padded, a);
     memcpy(p, padded, n * sizeof *p);
 }
+/* Rounded as FPCR says, which is to nearest by default; it flushes no 16-bit number. */
+FOCAL_INLINE vf vf_load_f16(const uint16_t *p) {
+    float16x8_t low = vreinterpretq_f16_u16(vld1q_u16(p));
+    float16x8_t high = vreinterpretq_f16_u16(vld1q_u16(p + 8));
+    return (vf){{vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low),
+                 vcvt_f32_f16(vget_low_f16(high)), vcvt_high_f32_f16(high)}};
+}
+FOCAL_INLINE void vf_store_f16(uint16_t *p, vf a) {
+    float16x8_t low = vcvt_high_f16_f32(vcvt_f16_f32(a.part[0]), a.part[1]);
+    float16x8_t high = vcvt_high_f16_f32(vcvt_f16_f32(a.part[2]), a.part[3]);
+    vst1q_u16(p, vreinterpretq_u16_f16(low));
+    vst1q_u16(p + 8, vreinterpretq_u16_f16(high));
+}
+FOCAL_INLINE vf vf_load_bf16(const uint16_t *p) {
+#define F(i) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * (i)), 16))
+    return EACH(vf, F);
+#undef F
+}
+FOCAL_INLINE uint16x4_t neon_bf16(float32x4_t a) {
+    uint32x4_t bits = vreinterpretq_u32_f32(a);
+    uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16);
+}
+FOCAL_INLINE void vf_store_bf16(uint16_t *p, vf a) {
+    for (size_t i = 0; i < 4; i++)
+        vst1_u16(p + 4 * i, neon_bf16(a.part[i]));
+}
 
 FOCAL_INLINE vf vf_add(vf a, vf b) {
 #define F(i) vaddq_f32(a.part[i], b.part[i])

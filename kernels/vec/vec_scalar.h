@@ -25,6 +25,7 @@
  * took gcc minutes to compile. */
 #define FOCAL_BODY FOCAL_SHARED
 
+#include "half.h"
 #include "sleef_names.h"
 #include "vec_common.h"
 
@@ -80,6 +81,20 @@ FOCAL_INLINE void vf_store(float *p, vf a) {
 }
 FOCAL_INLINE void vf_store_n(float *p, vf a, size_t n) {
     memcpy(p, a.lane, n * sizeof *p);
+}
+FOCAL_INLINE vf vf_load_f16(const uint16_t *p) {
+    EACH(r, vf, 16, focal_float_of_f16(p[i]));
+}
+FOCAL_INLINE vf vf_load_bf16(const uint16_t *p) {
+    EACH(r, vf, 16, focal_float_of_bf16(p[i]));
+}
+FOCAL_INLINE void vf_store_f16(uint16_t *p, vf a) {
+    for (size_t i = 0; i < 16; i++)
+        p[i] = focal_f16_of_float(a.lane[i]);
+}
+FOCAL_INLINE void vf_store_bf16(uint16_t *p, vf a) {
+    for (size_t i = 0; i < 16; i++)
+        p[i] = focal_bf16_of_float(a.lane[i]);
 }
 
 FOCAL_INLINE vf vf_add(vf a, vf b) {
