@@ -30,6 +30,8 @@ typedef struct {
     uint16_t raw[FOCAL_BLOCK]; /* 16-bit elements on their way */
     uint8_t binary[FOCAL_BLOCK];
     uint8_t skip[FOCAL_BLOCK];
+    focal_halves halves;             /* what the kernel converts by itself */
+    bool by_runs;                    /* more than one block: likely more than a cache holds */
     const focal_kernel_table *table; /* has the conversions */
     float *row; /* the task's part of the workspace, for softmax rows longer than a block */
 } block_scratch;
@@ -79,6 +81,32 @@ static float *in_array(const focal_tile *tile, const focal_layout *layout, void 
                        focal_dtype dtype) {
     bool direct = dtype == FOCAL_F32 && focal_tile_is_whole(tile, layout);
     return direct ? (float *)focal_tile_start(tile, layout, array, sizeof(float)) : NULL;
+}
+
+/* Like take, but 16-bit elements that lie in one piece are left to the kernel, which meets memory run by
+ * run. From the caches a whole block is faster. */
+static const float *take_by_runs(block_scratch *scratch, const focal_tile *tile,
+                                 const focal_layout *layout, const void *array,
+                                 focal_dtype dtype, float *staged) {
+    focal_half_load *load = focal_half_loader(scratch->table, dtype);
+    if (!load || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
+        return take(scratch, tile, layout, array, dtype, staged);
+    const void *from = focal_tile_start(tile, layout, array, sizeof(uint16_t));
+    scratch->halves.in[scratch->halves.loads++] = (struct focal_half_input){from, staged, load};
+    return staged;
+}
+
+/* Whether the kernel puts staged results where they belong, as it then does. */
+static bool give_by_runs(block_scratch *scratch, const focal_tile *tile,
+                         const focal_layout *layout, const float *staged, void *array,
+                         focal_dtype dtype) {
+    focal_half_store *store = focal_half_storer(scratch->table, dtype);
+    if (!store || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
+        return false;
+    void *to = focal_tile_start(tile, layout, array, sizeof(uint16_t));
+    scratch->halves.out[scratch->halves.stores++] =
+        (struct focal_half_output){staged, to, store};
+    return true;
 }
 
 static void zero_results(const focal_call *call, const focal_tile *tile) {
@@ -151,8 +179,9 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
         return;
     }
     focal_span span = start_span(call, tile);
-    span.logits =
-        take(scratch, tile, &plan->logits, buffers->logits, problem->dtype, scratch->logits);
+    scratch->halves.loads = scratch->halves.stores = 0;
+    span.logits = take_by_runs(scratch, tile, &plan->logits, buffers->logits, problem->dtype,
+                               scratch->logits);
     if (focal_target_is_label(problem->target_kind)) {
         result->positives = take_labels(call, tile, scratch->labels);
         span.labels = scratch->labels;
@@ -161,8 +190,8 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
                                     scratch->binary);
         result->positives = count_ones(span.targets, tile->kept * tile->width);
     } else {
-        span.targets = take(scratch, tile, &plan->targets, buffers->targets,
-                            problem->targets_dtype, scratch->targets);
+        span.targets = take_by_runs(scratch, tile, &plan->targets, buffers->targets,
+                                    problem->targets_dtype, scratch->targets);
     }
     bool loss_wanted = problem->outputs & FOCAL_OUTPUT_LOSS;
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
@@ -182,16 +211,24 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
         gradient = in_array(tile, &plan->gradient, buffers->gradient, problem->gradient_dtype);
         span.gradient = gradient ? gradient : scratch->logits;
     }
+    bool loss_left = loss_wanted && !loss &&
+                     !give_by_runs(scratch, tile, &plan->loss, scratch->loss, buffers->loss,
+                                   problem->loss_dtype);
+    bool gradient_left = gradient_wanted && !gradient &&
+                         !give_by_runs(scratch, tile, &plan->gradient, scratch->logits,
+                                       buffers->gradient, problem->gradient_dtype);
+    if (scratch->halves.loads + scratch->halves.stores > 0)
+        span.halves = &scratch->halves;
     plan->kernel->function(&span);
     if (weighed)
         scratch->table->weigh(&span,
                               focal_take_element_weights(call, tile, &span, scratch->weights));
-    if (loss_wanted && !loss)
+    if (loss_left)
         give(scratch, tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype);
     if (rows_wanted && !row_loss)
         give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
              problem->loss_dtype);
-    if (gradient_wanted && !gradient)
+    if (gradient_left)
         give(scratch, tile, &plan->gradient, scratch->logits, buffers->gradient,
              problem->gradient_dtype);
     result->loss = span.sum;
@@ -377,6 +414,8 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
+    /* Weights come after the kernel. */
+    scratch.by_runs = plan->blocks > 1 && !focal_has_element_weights(call);
     scratch.table = plan->isa->table;
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
     bool apart = focal_call_has_weights(call) || focal_has_row_factors(call);

@@ -79,6 +79,16 @@ size_t focal_dtype_size(focal_dtype dtype) {
             out[i] = convert(in[i]);                                                           \
     } while (0)
 
+focal_half_load *focal_half_loader(const focal_kernel_table *table, focal_dtype dtype) {
+    return dtype == FOCAL_F16 ? table->load_f16 : dtype == FOCAL_BF16 ? table->load_bf16 : NULL;
+}
+
+focal_half_store *focal_half_storer(const focal_kernel_table *table, focal_dtype dtype) {
+    return dtype == FOCAL_F16    ? table->store_f16
+           : dtype == FOCAL_BF16 ? table->store_bf16
+                                 : NULL;
+}
+
 void focal_load_f32(const focal_kernel_table *table, focal_dtype dtype, const void *from,
                     float *to, size_t count) {
     if (dtype == FOCAL_F16)

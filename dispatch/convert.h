@@ -22,4 +22,8 @@ void focal_store_f32(const focal_kernel_table *table, focal_dtype dtype, const f
                      void *to, size_t count);
 void focal_store_f64(focal_dtype dtype, const double *from, void *to, size_t count);
 
+/* The table's function for a type of 16 bits, else NULL. */
+focal_half_load *focal_half_loader(const focal_kernel_table *table, focal_dtype dtype);
+focal_half_store *focal_half_storer(const focal_kernel_table *table, focal_dtype dtype);
+
 #endif

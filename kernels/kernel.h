@@ -34,17 +34,38 @@ typedef enum {
  * the gradient at 2.5 is off by up to 10.2 ULP that way and by 4.6 through KERNEL_GX. */
 #define FOCAL_HALF_STEPS_MAX 3
 
+/* `count` elements; the arrays may not overlap. */
+typedef void focal_half_load(const uint16_t *restrict from, float *restrict to, size_t count);
+typedef void focal_half_store(const float *restrict from, uint16_t *restrict to, size_t count);
+
+/* 16-bit elements behind float arrays of a sigmoid span: logits and targets, loss and gradient. The kernel
+ * converts them run by run, so that memory delivers one run while another is computed. */
+typedef struct focal_halves {
+    size_t loads, stores;
+    struct focal_half_input {
+        const uint16_t *from;
+        float *to;
+        focal_half_load *load;
+    } in[2];
+    struct focal_half_output {
+        const float *from;
+        uint16_t *to;
+        focal_half_store *store;
+    } out[2];
+} focal_halves;
+
 typedef struct focal_span {
     const float *logits;
     const void *targets; /* dense: float, binary: uint8_t 0/1, one per element */
     /* Label: one per row, each in [0, classes). Binary without `targets`: the class of each row whose
      * target is 1, or a negative number for none. */
     const int32_t *labels;
-    float *loss;          /* sigmoid: one per element, or NULL */
-    float *row_loss;      /* one per row, or NULL; sigmoid needs `loss` then */
-    float *gradient;      /* one per element; may be the logits themselves */
-    size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
-    size_t logits_stride; /* softmax: elements between rows */
+    float *loss;                /* sigmoid: one per element, or NULL */
+    float *row_loss;            /* one per row, or NULL; sigmoid needs `loss` then */
+    float *gradient;            /* one per element; may be the logits themselves */
+    const focal_halves *halves; /* or NULL */
+    size_t rows, classes;       /* sigmoid: the elements are rows * classes contiguous ones */
+    size_t logits_stride;       /* softmax: elements between rows */
     size_t gradient_stride;
     /* Softmax, tier fast: the rows are adjacent and the strides between classes, of which there are at
      * most FOCAL_COLUMN_CLASSES; a negative label skips its row. */
@@ -78,10 +99,6 @@ typedef struct focal_kernel {
 } focal_kernel;
 
 struct focal_form_kernel; /* form.h */
-
-/* `count` elements; the arrays may not overlap. */
-typedef void focal_half_load(const uint16_t *restrict from, float *restrict to, size_t count);
-typedef void focal_half_store(const float *restrict from, uint16_t *restrict to, size_t count);
 
 /* All kernels of one ISA row: the one symbol that its object exports. */
 typedef struct focal_kernel_table {

@@ -150,6 +150,25 @@ FOCAL_BODY void sigmoid_step_end(bool has_log, focal_kernel_direction direction,
     sigmoid_store(direction, arrays, at, result, sum);
 }
 
+/* The run at `first` if there is one. Run r + 1 is loaded in the midst of run r, whose operations go on
+ * meanwhile. */
+FOCAL_SHARED void sigmoid_load_halves(const focal_span *span, size_t first, size_t count) {
+    const focal_halves *halves = span->halves;
+    size_t left = first < count ? count - first : 0;
+    for (size_t k = 0; k < halves->loads; k++) {
+        const struct focal_half_input *in = &halves->in[k];
+        in->load(in->from + first, in->to + first, left < SUM_RUN ? left : SUM_RUN);
+    }
+}
+
+FOCAL_SHARED void sigmoid_store_halves(const focal_span *span, size_t first, size_t run) {
+    const focal_halves *halves = span->halves;
+    for (size_t k = 0; k < halves->stores; k++) {
+        const struct focal_half_output *out = &halves->out[k];
+        out->store(out->from + first, out->to + first, run);
+    }
+}
+
 /* The row losses of a block whose element losses are stored. */
 FOCAL_BODY void sigmoid_add_rows(const focal_span *span, focal_kernel_direction direction) {
     if (!span->row_loss || direction == KERNEL_GRADIENT)
@@ -192,9 +211,13 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
     size_t count = span->rows * span->classes;
     sigmoid_scratch scratch;
     vsum sum = vsum_zero();
+    if (span->halves)
+        sigmoid_load_halves(span, 0, count);
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
         bool hard = sigmoid_run_start(tier, given, normal, has_log, span, first, run, &scratch);
+        if (span->halves)
+            sigmoid_load_halves(span, first + SUM_RUN, count);
         if (!hard || constants.has_zero_alpha) {
             /* A copy: what has an address stays in memory. */
             vsum soft_sum = sum;
@@ -202,6 +225,8 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
                              &scratch, &soft_sum);
             sum = soft_sum;
             vsum_fold(&sum);
+            if (span->halves)
+                sigmoid_store_halves(span, first, run);
             continue;
         }
         if (gamma_class == KERNEL_GX)
@@ -215,6 +240,8 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
             sigmoid_step_end(has_log, direction, gamma_class, &constants, arrays,
                              sigmoid_place_at(first, i, run), &scratch, &sum);
         vsum_fold(&sum);
+        if (span->halves)
+            sigmoid_store_halves(span, first, run);
     }
     span->sum = vsum_total(&sum);
     sigmoid_add_rows(span, direction);

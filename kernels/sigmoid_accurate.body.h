@@ -238,10 +238,14 @@ FOCAL_BODY void sigmoid_accurate_block(focal_span *span, focal_kernel_tier tier,
     size_t count = span->rows * span->classes;
     accurate_scratch scratch;
     vsum sum = vsum_zero();
+    if (span->halves)
+        sigmoid_load_halves(span, 0, count);
     for (size_t first = 0; first < count; first += SUM_RUN) {
         size_t run = count - first < SUM_RUN ? count - first : SUM_RUN;
         accurate_run_exp(span->logits, first, run, &scratch);
         bool hard = accurate_run_log(given, span, first, run, &scratch);
+        if (span->halves)
+            sigmoid_load_halves(span, first + SUM_RUN, count);
         if (!hard || constants.has_zero_alpha) {
             vsum soft_sum = sum;
             accurate_run_soft(given, direction, gamma_class, &constants, span, first, run,
@@ -256,6 +260,8 @@ FOCAL_BODY void sigmoid_accurate_block(focal_span *span, focal_kernel_tier tier,
                                   &scratch, &sum);
         }
         vsum_fold(&sum);
+        if (span->halves)
+            sigmoid_store_halves(span, first, run);
     }
     span->sum = vsum_total(&sum);
     sigmoid_add_rows(span, direction);
