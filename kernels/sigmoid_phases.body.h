@@ -61,7 +61,8 @@ FOCAL_BODY vf sigmoid_flip(focal_kernel_target kind, const void *targets, sigmoi
     return vf_drop(one, sign);
 }
 
-/* z, and `side` if not NULL, of the targets 1. A row may begin before the run or end behind it. */
+/* z, and `side` if not NULL, of the targets 1 among `run` elements. A row may begin before them or end
+ * behind. */
 FOCAL_BODY void sigmoid_mark_labels(const focal_span *span, size_t first, size_t run, float *z,
                                     float *side) {
     size_t row = first / span->classes;
@@ -125,33 +126,49 @@ FOCAL_BODY void sigmoid_step(sigmoid_work work, focal_kernel_target kind, bool n
 
 /* ---- Loops ---- */
 
-/* Returns whether all targets seen are 0 or 1. */
+/* Slots [slot, end), of which a multiple of FOCAL_STEP lies before. Returns whether all targets seen
+ * are 0 or 1. */
 FOCAL_BODY bool sigmoid_loop(sigmoid_work work, focal_kernel_target kind, bool normal,
-                             const focal_span *span, size_t first, size_t run,
+                             const focal_span *span, size_t first, size_t slot, size_t end,
                              sigmoid_scratch *scratch) {
     const float *logits = span->logits;
     const void *targets = span->targets;
     vf soft = vf_set(0.0F);
-    size_t i = 0;
 #pragma GCC unroll 2
-    for (; i + FOCAL_STEP <= run; i += FOCAL_STEP)
+    for (; slot + FOCAL_STEP <= end; slot += FOCAL_STEP)
         sigmoid_step(work, kind, normal, logits, targets,
-                     (sigmoid_place){first + i, i, FOCAL_STEP}, scratch, &soft);
-    if (i < run)
+                     (sigmoid_place){first + slot, slot, FOCAL_STEP}, scratch, &soft);
+    if (slot < end)
         sigmoid_step(work, kind, normal, logits, targets,
-                     (sigmoid_place){first + i, i, run - i}, scratch, &soft);
+                     (sigmoid_place){first + slot, slot, end - slot}, scratch, &soft);
     return vm_all(vm_eq(soft, vf_set(0.0F)));
+}
+
+/* A vector whose label was stored a moment ago waits for that store, and the next phase begins at the
+ * run's front: where phases are short, that is marked while the rest is computed. A loss alone does not
+ * gain by it what it costs to look at rows on the border of two pieces. */
+FOCAL_BODY size_t sigmoid_label_piece(const focal_span *span) {
+    return SIGMOID_SHORT_PHASES && span->gradient ? SUM_RUN / 4 : SUM_RUN;
+}
+
+FOCAL_BODY void sigmoid_loop_labels(sigmoid_work work, bool normal, const focal_span *span,
+                                    size_t first, size_t run, sigmoid_scratch *scratch) {
+    size_t piece = sigmoid_label_piece(span);
+    for (size_t slot = 0; slot < run; slot += piece) {
+        size_t left = run - slot, count = left < piece ? left : piece;
+        sigmoid_loop(work, KERNEL_LABEL, normal, span, first, slot, slot + count, scratch);
+        sigmoid_mark_labels(span, first + slot, count, scratch->z + slot, NULL);
+    }
 }
 
 FOCAL_BODY bool sigmoid_loop_of(sigmoid_work work, focal_kernel_target kind, bool normal,
                                 const focal_span *span, size_t first, size_t run,
                                 sigmoid_scratch *scratch) {
     if (kind == KERNEL_DENSE)
-        return sigmoid_loop(work, KERNEL_DENSE, normal, span, first, run, scratch);
+        return sigmoid_loop(work, KERNEL_DENSE, normal, span, first, 0, run, scratch);
     if (kind == KERNEL_BINARY)
-        return sigmoid_loop(work, KERNEL_BINARY, normal, span, first, run, scratch);
-    sigmoid_loop(work, KERNEL_LABEL, normal, span, first, run, scratch);
-    sigmoid_mark_labels(span, first, run, scratch->z, NULL);
+        return sigmoid_loop(work, KERNEL_BINARY, normal, span, first, 0, run, scratch);
+    sigmoid_loop_labels(work, normal, span, first, run, scratch);
     return true;
 }
 
@@ -191,9 +208,9 @@ FOCAL_SHARED bool sigmoid_run_exp_normal(focal_kernel_target kind, const focal_s
 FOCAL_SHARED void sigmoid_run_reduce(bool normal, const focal_span *span, size_t first,
                                      size_t run, sigmoid_scratch *scratch) {
     if (normal)
-        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, true, span, first, run, scratch);
+        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, true, span, first, 0, run, scratch);
     else
-        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, false, span, first, run, scratch);
+        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, false, span, first, 0, run, scratch);
 }
 
 FOCAL_SHARED void sigmoid_run_polynomial(bool normal, size_t run, sigmoid_scratch *scratch) {
