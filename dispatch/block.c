@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert.h"
+#include "labels.h"
 #include "planes.h"
 #include "targets.h"
 #include "weights.h"
@@ -27,8 +28,8 @@ typedef struct {
     };
     float row_loss[FOCAL_BLOCK];
     int32_t labels[FOCAL_BLOCK];
-    uint16_t raw[FOCAL_BLOCK]; /* 16-bit elements on their way */
-    uint8_t binary[FOCAL_BLOCK];
+    uint16_t raw[FOCAL_BLOCK];   /* 16-bit elements on their way */
+    uint8_t binary[FOCAL_BLOCK]; /* 0/1 targets, or marked labels */
     uint8_t skip[FOCAL_BLOCK];
     focal_halves halves;             /* what the kernel converts by itself */
     bool by_runs;                    /* more than one block: likely more than a cache holds */
@@ -123,27 +124,6 @@ static void zero_results(const focal_call *call, const focal_tile *tile) {
     }
 }
 
-/* The kept rows' labels, as columns of the tile; -1 if it has none of that class, or sigmoid's
- * background. Returns how many it has. Checked labels fit. */
-static int64_t take_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
-    const focal_problem *problem = &call->plan->problem;
-    focal_target_kind kind = problem->target_kind;
-    bool sigmoid = problem->op == FOCAL_SIGMOID;
-    size_t kept = 0;
-    int64_t positives = 0;
-    for (size_t r = 0; r < tile->rows; r++) {
-        if (tile->skip && tile->skip[r])
-            continue;
-        int64_t label = focal_label_at(kind, call->buffers.targets, tile->row + r);
-        size_t column = (size_t)label - tile->column;
-        bool negative = sigmoid && focal_label_is_background(problem, label);
-        bool positive = column < tile->width && !negative;
-        labels[kept++] = positive ? (int32_t)column : -1;
-        positives += positive;
-    }
-    return positives;
-}
-
 static int64_t count_ones(const uint8_t *binary, size_t count) {
     uint32_t ones = 0; /* a block's worth at most; narrow, so that compilers vectorise it */
     for (size_t i = 0; i < count; i++)
@@ -168,6 +148,17 @@ static focal_span start_span(const focal_call *call, const focal_tile *tile) {
     return span;
 }
 
+/* Returns how many rows of the tile have a positive class in it. */
+static int64_t take_labels(const focal_call *call, const focal_tile *tile,
+                           block_scratch *scratch, focal_span *span) {
+    int64_t positives = focal_labels_take(call, tile, scratch->labels);
+    if (focal_labels_mark(scratch->labels, tile->kept, tile->width, scratch->binary))
+        span->targets = scratch->binary;
+    else
+        span->labels = scratch->labels;
+    return positives;
+}
+
 static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
                         focal_block_result *result) {
     const focal_plan *plan = call->plan;
@@ -183,8 +174,7 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     span.logits = take_by_runs(scratch, tile, &plan->logits, buffers->logits, problem->dtype,
                                scratch->logits);
     if (focal_target_is_label(problem->target_kind)) {
-        result->positives = take_labels(call, tile, scratch->labels);
-        span.labels = scratch->labels;
+        result->positives = take_labels(call, tile, scratch, &span);
     } else if (problem->target_kind == FOCAL_TARGET_BINARY_U8) {
         span.targets = focal_gather(tile, &plan->targets, buffers->targets, sizeof(uint8_t),
                                     scratch->binary);
@@ -277,7 +267,7 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
     }
     focal_span span = start_span(call, tile);
     float *staged = tile->width > FOCAL_BLOCK ? scratch->row : scratch->logits;
-    take_labels(call, tile, scratch->labels);
+    focal_labels_take(call, tile, scratch->labels);
     span.labels = scratch->labels;
     span.row_factors = take_row_factors(call, tile, false, scratch);
     if (has_plain_rows(tile, &plan->logits, problem->dtype)) {
@@ -311,15 +301,6 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
         give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
              problem->loss_dtype);
     result->loss = span.sum;
-}
-
-/* All rows' labels; -1 for those that are skipped. */
-static void take_plane_labels(const focal_call *call, const focal_tile *tile, int32_t *labels) {
-    focal_target_kind kind = call->plan->problem.target_kind;
-    for (size_t r = 0; r < tile->rows; r++)
-        labels[r] = tile->skip && tile->skip[r]
-                        ? -1
-                        : (int32_t)focal_label_at(kind, call->buffers.targets, tile->row + r);
 }
 
 static focal_tile without_skip(const focal_tile *tile) {
@@ -376,7 +357,7 @@ static void run_planes(const focal_call *call, const focal_tile *tile, block_scr
     focal_span span = start_span(call, tile);
     span.columns = true;
     span.rows = tile->rows;
-    take_plane_labels(call, tile, scratch->labels);
+    focal_labels_take_all(call, tile, scratch->labels);
     span.labels = scratch->labels;
     span.row_factors = take_row_factors(call, tile, true, scratch);
     span.logits = planes_in_array(tile, &plan->logits, (void *)(uintptr_t)buffers->logits,

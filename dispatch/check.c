@@ -8,43 +8,63 @@ bool focal_targets_need_check(const focal_call *call) {
     return call->plan->problem.target_kind != FOCAL_TARGET_DENSE || call->weighted;
 }
 
-/* Without branches, so that compilers vectorise it: nearly always no label is bad. */
+/* Without branches, so that compilers vectorise it: nearly always no label is bad. As unsigned numbers
+ * negative labels lie above `last`, the last class. */
 #define DEFINE_ANY_BAD(name, label_type, type)                                                 \
-    static bool any_bad_##name(const label_type *labels, size_t count, type classes,           \
+    static bool any_bad_##name(const label_type *labels, size_t count, type last,              \
                                type background, type ignore) {                                 \
-        type bad = 0;                                                                          \
+        type good = 1;                                                                         \
         for (size_t i = 0; i < count; i++) {                                                   \
-            type label = labels[i];                                                            \
-            bad |= ((label < 0) | (label >= classes)) & (label != background) &                \
-                   (label != ignore);                                                          \
+            type label = (type)labels[i];                                                      \
+            good &= (label <= last) | (label == background) | (label == ignore);               \
         }                                                                                      \
-        return bad;                                                                            \
+        return !good;                                                                          \
     }
-DEFINE_ANY_BAD(u8, uint8_t, int32_t)
-DEFINE_ANY_BAD(i32, int32_t, int32_t)
-DEFINE_ANY_BAD(i64, int64_t, int64_t)
+DEFINE_ANY_BAD(u8, uint8_t, uint8_t)
+DEFINE_ANY_BAD(i32, int32_t, uint32_t)
 #undef DEFINE_ANY_BAD
+
+/* The sign bit is set unless a is 0. */
+static inline uint64_t sign_if_nonzero(uint64_t a) {
+    return a | (0 - a);
+}
+
+/* By sign bits, as SSE2 compares no 64-bit numbers. */
+static bool any_bad_i64(const int64_t *labels, size_t count, uint64_t last, uint64_t background,
+                        uint64_t ignore) {
+    uint64_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t label = (uint64_t)labels[i];
+        bad |= (label | (last - label)) & sign_if_nonzero(label - background) &
+               sign_if_nonzero(label - ignore);
+    }
+    return bad >> 63;
+}
 
 /* A value that narrow labels cannot have, or that means nothing here, is replaced by a valid label. */
 static int64_t special_label(const focal_problem *problem, uint32_t flag, int64_t value) {
     bool fits = problem->target_kind == FOCAL_TARGET_LABEL_I64 ||
-                (value >= INT32_MIN && value <= INT32_MAX);
+                (problem->target_kind == FOCAL_TARGET_LABEL_I32
+                     ? value >= INT32_MIN && value <= INT32_MAX
+                     : value >= 0 && value <= UINT8_MAX);
     return problem->label_flags & flag && fits ? value : 0;
 }
 
 static bool any_bad(const focal_call *call, size_t start, size_t count) {
     const focal_problem *problem = &call->plan->problem;
     const void *labels = call->buffers.targets;
-    int64_t classes = problem->classes; /* fits, see sizes.c */
+    int64_t last = problem->classes - 1; /* of 31 bits, see sizes.c */
     int64_t background = special_label(problem, FOCAL_LABEL_BACKGROUND, problem->background);
     int64_t ignore = special_label(problem, FOCAL_LABEL_IGNORE, problem->ignore);
     if (problem->target_kind == FOCAL_TARGET_LABEL_I64)
-        return any_bad_i64((const int64_t *)labels + start, count, classes, background, ignore);
+        return any_bad_i64((const int64_t *)labels + start, count, (uint64_t)last,
+                           (uint64_t)background, (uint64_t)ignore);
     if (problem->target_kind == FOCAL_TARGET_LABEL_I32)
-        return any_bad_i32((const int32_t *)labels + start, count, (int32_t)classes,
-                           (int32_t)background, (int32_t)ignore);
-    return any_bad_u8((const uint8_t *)labels + start, count, (int32_t)classes,
-                      (int32_t)background, (int32_t)ignore);
+        return any_bad_i32((const int32_t *)labels + start, count, (uint32_t)last,
+                           (uint32_t)background, (uint32_t)ignore);
+    return any_bad_u8((const uint8_t *)labels + start, count,
+                      (uint8_t)(last < UINT8_MAX ? last : UINT8_MAX), (uint8_t)background,
+                      (uint8_t)ignore);
 }
 
 /* The first of `count` labels from `start` that means nothing, else -1. */
