@@ -31,6 +31,7 @@ typedef struct {
     uint16_t raw[FOCAL_BLOCK];   /* 16-bit elements on their way */
     uint8_t binary[FOCAL_BLOCK]; /* 0/1 targets, or marked labels */
     uint8_t skip[FOCAL_BLOCK];
+    bool weighed;                    /* elements have weights */
     focal_halves halves;             /* what the kernel converts by itself */
     bool by_runs;                    /* more than one block: likely more than a cache holds */
     const focal_kernel_table *table; /* has the conversions */
@@ -89,11 +90,11 @@ static float *in_array(const focal_tile *tile, const focal_layout *layout, void 
 static const float *take_by_runs(block_scratch *scratch, const focal_tile *tile,
                                  const focal_layout *layout, const void *array,
                                  focal_dtype dtype, float *staged) {
-    focal_half_load *load = focal_half_loader(scratch->table, dtype);
-    if (!load || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
+    if (dtype == FOCAL_F32 || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
         return take(scratch, tile, layout, array, dtype, staged);
     const void *from = focal_tile_start(tile, layout, array, sizeof(uint16_t));
-    scratch->halves.in[scratch->halves.loads++] = (struct focal_half_input){from, staged, load};
+    scratch->halves.in[scratch->halves.loads++] =
+        (struct focal_half_input){from, staged, focal_half_loader(scratch->table, dtype)};
     return staged;
 }
 
@@ -101,12 +102,11 @@ static const float *take_by_runs(block_scratch *scratch, const focal_tile *tile,
 static bool give_by_runs(block_scratch *scratch, const focal_tile *tile,
                          const focal_layout *layout, const float *staged, void *array,
                          focal_dtype dtype) {
-    focal_half_store *store = focal_half_storer(scratch->table, dtype);
-    if (!store || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
+    if (dtype == FOCAL_F32 || !scratch->by_runs || !focal_tile_is_whole(tile, layout))
         return false;
     void *to = focal_tile_start(tile, layout, array, sizeof(uint16_t));
     scratch->halves.out[scratch->halves.stores++] =
-        (struct focal_half_output){staged, to, store};
+        (struct focal_half_output){staged, to, focal_half_storer(scratch->table, dtype)};
     return true;
 }
 
@@ -186,12 +186,12 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     bool loss_wanted = problem->outputs & FOCAL_OUTPUT_LOSS;
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
     bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
-    bool weighed = focal_has_element_weights(call);
     float *loss = NULL, *row_loss = NULL, *gradient = NULL;
     focal_tile rows = tile_of_rows(tile);
     if (loss_wanted)
         loss = in_array(tile, &plan->loss, buffers->loss, problem->loss_dtype);
-    if (loss_wanted || rows_wanted || (weighed && plan->kernel->direction != KERNEL_GRADIENT))
+    if (loss_wanted || rows_wanted ||
+        (scratch->weighed && plan->kernel->direction != KERNEL_GRADIENT))
         span.loss = loss ? loss : scratch->loss;
     if (rows_wanted) {
         row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
@@ -207,10 +207,10 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     bool gradient_left = gradient_wanted && !gradient &&
                          !give_by_runs(scratch, tile, &plan->gradient, scratch->logits,
                                        buffers->gradient, problem->gradient_dtype);
-    if (scratch->halves.loads + scratch->halves.stores > 0)
+    if (scratch->by_runs && scratch->halves.loads + scratch->halves.stores > 0)
         span.halves = &scratch->halves;
     plan->kernel->function(&span);
-    if (weighed)
+    if (scratch->weighed)
         scratch->table->weigh(&span,
                               focal_take_element_weights(call, tile, &span, scratch->weights));
     if (loss_left)
@@ -391,30 +391,44 @@ static void run_planes(const focal_call *call, const focal_tile *tile, block_scr
                                    (int64_t)(tile->rows - tile->kept)};
 }
 
+static void run_tile(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                     focal_block_result *result) {
+    if (call->plan->by_planes)
+        run_planes(call, tile, scratch, result);
+    else if (call->plan->problem.op == FOCAL_SOFTMAX)
+        run_softmax(call, tile, scratch, result);
+    else
+        run_sigmoid(call, tile, scratch, result);
+}
+
+/* Rows of weight 0 are skipped, but count. */
+static void run_weighted(const focal_call *call, focal_tile *tile, block_scratch *scratch,
+                         focal_block_result *result) {
+    focal_block_result counted = focal_count(call, tile);
+    focal_tile_skip(call, tile, scratch->skip);
+    run_tile(call, tile, scratch, result);
+    counted.loss = result->loss;
+    *result = counted;
+}
+
 void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
     const focal_plan *plan = call->plan;
     focal_block_result *results = focal_call_results(call);
     block_scratch scratch;
-    /* Weights come after the kernel. */
-    scratch.by_runs = plan->blocks > 1 && !focal_has_element_weights(call);
+    scratch.weighed = focal_has_element_weights(call);
+    scratch.by_runs = plan->blocks > 1 && !scratch.weighed; /* weights come after the kernel */
     scratch.table = plan->isa->table;
     scratch.row = (float *)(void *)(results + plan->blocks) + task * plan->row_scratch;
-    bool apart = focal_call_has_weights(call) || focal_has_row_factors(call);
+    bool weighted = scratch.weighed || focal_has_row_factors(call);
+    bool ignores = plan->problem.label_flags & FOCAL_LABEL_IGNORE;
     for (size_t block = first; block < first + count; block++) {
         focal_tile tile = focal_block_tile(plan, block);
-        focal_block_result counted = {0.0, 0.0, 0, 0};
-        if (apart)
-            counted = focal_count(call, &tile);
-        focal_tile_skip(call, &tile, scratch.skip);
-        if (plan->by_planes)
-            run_planes(call, &tile, &scratch, &results[block]);
-        else if (plan->problem.op == FOCAL_SOFTMAX)
-            run_softmax(call, &tile, &scratch, &results[block]);
-        else
-            run_sigmoid(call, &tile, &scratch, &results[block]);
-        if (apart) { /* rows of weight 0 were skipped, but count */
-            counted.loss = results[block].loss;
-            results[block] = counted;
+        if (weighted) {
+            run_weighted(call, &tile, &scratch, &results[block]);
+        } else {
+            if (ignores)
+                focal_tile_skip(call, &tile, scratch.skip);
+            run_tile(call, &tile, &scratch, &results[block]);
         }
         if (tile.column > 0)
             results[block].ignored = 0;

@@ -60,12 +60,11 @@ typedef struct focal_span {
     /* Label: one per row, each in [0, classes). Binary without `targets`: the class of each row whose
      * target is 1, or a negative number for none. */
     const int32_t *labels;
-    float *loss;                /* sigmoid: one per element, or NULL */
-    float *row_loss;            /* one per row, or NULL; sigmoid needs `loss` then */
-    float *gradient;            /* one per element; may be the logits themselves */
-    const focal_halves *halves; /* or NULL */
-    size_t rows, classes;       /* sigmoid: the elements are rows * classes contiguous ones */
-    size_t logits_stride;       /* softmax: elements between rows */
+    float *loss;          /* sigmoid: one per element, or NULL */
+    float *row_loss;      /* one per row, or NULL; sigmoid needs `loss` then */
+    float *gradient;      /* one per element; may be the logits themselves */
+    size_t rows, classes; /* sigmoid: the elements are rows * classes contiguous ones */
+    size_t logits_stride; /* softmax: elements between rows */
     size_t gradient_stride;
     /* Softmax, tier fast: the rows are adjacent and the strides between classes, of which there are at
      * most FOCAL_COLUMN_CLASSES; a negative label skips its row. */
@@ -77,8 +76,9 @@ typedef struct focal_span {
     /* Softmax, tier fast: what row r has instead of alpha_positive, up to a multiple of 8 rows; or
      * NULL. */
     const double *row_factors;
-    float upstream; /* multiplies the gradient */
-    double sum;     /* out: sum of the span's losses */
+    const focal_halves *halves; /* sigmoid: or NULL */
+    float upstream;             /* multiplies the gradient */
+    double sum;                 /* out: sum of the span's losses */
 } focal_span;
 
 typedef void focal_kernel_function(focal_span *span);
