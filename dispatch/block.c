@@ -4,6 +4,8 @@
  * of its own. */
 #include "block.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "convert.h"
@@ -12,7 +14,7 @@
 #include "targets.h"
 #include "weights.h"
 
-/* About 116 KiB on the stack of the thread that runs a task. */
+/* About 112 KiB on the stack of the thread that runs a task. */
 typedef struct {
     float logits[FOCAL_BLOCK]; /* and the gradient, when it is staged */
     union {
@@ -435,9 +437,18 @@ void focal_plain_blocks_run(const focal_call *call, size_t task, size_t first, s
     }
 }
 
-void focal_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
+/* Weights are tier fast's; beside huge or tiny ones the normalizer may leave no normal factor. */
+static bool needs_doubles(const focal_call *call) {
     const focal_kernel *kernel = call->plan->kernel;
-    if (!kernel || (call->weighted && kernel->tier != KERNEL_FAST))
+    if (!kernel || !focal_call_has_weights(call))
+        return !kernel;
+    double size = fabs(call->factor);
+    bool normal = size == 0.0 || (size >= (double)FLT_MIN && size <= (double)FLT_MAX);
+    return kernel->tier != KERNEL_FAST || !normal;
+}
+
+void focal_blocks_run(const focal_call *call, size_t task, size_t first, size_t count) {
+    if (needs_doubles(call))
         focal_form_blocks_run(call, first, count);
     else
         focal_plain_blocks_run(call, task, first, count);

@@ -1,6 +1,7 @@
 /* Plans: made, described, destroyed. */
 #include "plan.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,12 +55,21 @@ static focal_kernel_tier kernel_tier(focal_tier tier) {
     return KERNEL_FAST;
 }
 
-/* alpha_t = 0 leaves a NaN where a weight of 0 makes it 0. */
+/* An alpha_t of 0, that of target 1 or of target 0, leaves a NaN where a weight of 0 makes it 0. */
 static bool has_zero_alpha(const focal_problem *problem) {
     for (int64_t c = 0; problem->class_alpha && c < problem->classes; c++)
         if (problem->class_alpha[c] == 0.0 || problem->class_alpha[c] == 1.0)
             return true;
     return false;
+}
+
+/* Whether every class weight is 0 or a normal float. */
+static bool has_float_weights(const focal_problem *problem) {
+    for (int64_t c = 0; problem->class_weight && c < problem->classes; c++)
+        if (problem->class_weight[c] != 0.0 && (problem->class_weight[c] < (double)FLT_MIN ||
+                                                problem->class_weight[c] > (double)FLT_MAX))
+            return false;
+    return true;
 }
 
 /* What the f32 kernels do not compute. Results of tier fast are multiplied by weights, and by an alpha
@@ -71,12 +81,13 @@ static bool needs_form_kernel(const focal_problem *problem) {
     bool fast = kernel_tier(problem->tier) == KERNEL_FAST;
     bool by_kernel = fast && (problem->op == FOCAL_SOFTMAX || !has_zero_alpha(problem));
     bool alphas = problem->alpha_mode > FOCAL_ALPHA_SCALAR && !by_kernel;
+    bool weights = problem->class_weight && !(fast && has_float_weights(problem));
     bool wide = problem->dtype == FOCAL_F64 || (dense && problem->targets_dtype == FOCAL_F64) ||
                 problem->loss_dtype == FOCAL_F64 || problem->gradient_dtype == FOCAL_F64;
     return wide || problem->form != FOCAL_FORM_FOCAL || alphas ||
-           problem->gamma_mode != FOCAL_GAMMA_SCALAR || (problem->class_weight && !fast) ||
-           problem->smoothing != 0.0 || problem->poly_epsilon != 0.0 ||
-           problem->outputs & ~plain || (problem->op == FOCAL_SOFTMAX && dense);
+           problem->gamma_mode != FOCAL_GAMMA_SCALAR || weights || problem->smoothing != 0.0 ||
+           problem->poly_epsilon != 0.0 || problem->outputs & ~plain ||
+           (problem->op == FOCAL_SOFTMAX && dense);
 }
 
 static const focal_kernel *find_kernel(const focal_kernel_table *table,

@@ -34,9 +34,8 @@ struct focal_plan {
     /* Strides, dtypes and inner filled in, tier resolved; the class arrays are the plan's own. */
     focal_problem problem;
     focal_allocator allocator;
-    const focal_kernel *kernel; /* NULL: this problem needs the form kernel */
-    const focal_form_kernel
-        *form; /* for those, and, but in tier fast, executions with weights */
+    const focal_kernel *kernel;    /* NULL: this problem needs the form kernel */
+    const focal_form_kernel *form; /* for those, and for weights that need it */
     const focal_isa_row *isa;
     const char *isa_reason;
     focal_tuning tuning;

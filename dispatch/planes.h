@@ -1,5 +1,5 @@
 /* Tiles whose rows are adjacent in memory, and whose classes are far apart: planes, as of the
- * pixels of N x C x H x W. */
+ * pixels of N x C x H x W; and short rows that are turned over into such. */
 #ifndef FOCAL_DISPATCH_PLANES_H
 #define FOCAL_DISPATCH_PLANES_H
 

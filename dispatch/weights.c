@@ -93,10 +93,10 @@ static const float *multiply(const focal_call *call, const focal_tile *tile,
         for (size_t c = 0; c < tile->width; c++, at++) {
             size_t class = tile->column + c;
             double product = row_weight ? (double)row_weight[tile->row + r] : 1.0;
-            if (problem->class_weight)
-                product *= problem->class_weight[class];
             if (elements)
                 product *= (double)elements[at];
+            if (problem->class_weight)
+                product *= problem->class_weight[class];
             if (problem->class_alpha)
                 product *= class_alpha(problem, class, target_at(problem, span, kept, c));
             weights[at] = round_product(product);
@@ -133,8 +133,7 @@ void focal_take_row_factors(const focal_call *call, const focal_tile *tile, bool
             continue;
         }
         size_t label = (size_t)focal_label_at(problem->target_kind, call->buffers.targets, row);
-        double factor = focal_form_alpha(problem, label) * focal_row_weight(call, row);
-        factors[count++] = factor > DBL_MAX ? DBL_MAX : factor;
+        factors[count++] = focal_form_alpha(problem, label) * focal_row_weight(call, row);
     }
     while (count % FOCAL_FACTORS_STEP != 0)
         factors[count++] = 0.0;

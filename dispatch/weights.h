@@ -1,6 +1,6 @@
 /* Weights of the f32 kernels' results: what a block's elements (sigmoid) or rows (softmax) are
- * multiplied by. Products are made in double and rounded once; one that is not 0 stays so and
- * finite. */
+ * multiplied by. Products of elements' weights are made in double, of factors that are 0 or normal floats,
+ * and rounded once; one that is not 0 stays so and finite. */
 #ifndef FOCAL_DISPATCH_WEIGHTS_H
 #define FOCAL_DISPATCH_WEIGHTS_H
 

@@ -400,9 +400,10 @@ typedef struct focal_buffers {
     void *hessian;         /* as the gradient */
     void *target_gradient; /* as the targets */
     /* Optional weights, double if the logits are, else float; finite and >= 0. A weight of 0 gives
-     * exact zeros, whatever the logit. Tier fast multiplies its float results by them, and a weight
-     * of 1 changes no bit; where it computes in double, as the other tiers do with weights, a weight
-     * of 1 may differ from none in the last bits. docs/numerics.md says which is where. */
+     * exact zeros, whatever the logit. Tier fast multiplies its float results by them (softmax: the
+     * arithmetic of a row), and a weight of 1 changes no bit; where it computes in double, as the
+     * other tiers do with weights, a weight of 1 may differ from none in the last bits.
+     * docs/numerics.md says which is where. */
     const void *row_weight;     /* outer x inner */
     const void *element_weight; /* outer x classes x inner without gaps (sigmoid only) */
     const double *normalizer;   /* FOCAL_NORMALIZER_VALUE: the divisor, > 0 */

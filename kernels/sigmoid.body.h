@@ -7,7 +7,7 @@
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
  * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element alone;
  * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense), 1 (binary) or
- * none (labels) of target, 4 per output; bound by arithmetic. A run of 512 elements goes through a
+ * none (labels) of target, 4 per output, 2 for each of 16 bits; bound by arithmetic. A run of 512 elements goes through a
  * scratch block in phases (sigmoid_phases.body.h).
  *
  * Targets 0 and 1 need one number, z = x for t = 1 and -x for t = 0, the logit of the target's
@@ -154,9 +154,9 @@ FOCAL_BODY void sigmoid_step_end(bool has_log, focal_kernel_direction direction,
  * meanwhile. */
 FOCAL_SHARED void sigmoid_load_halves(const focal_span *span, size_t first, size_t count) {
     const focal_halves *halves = span->halves;
-    size_t left = first < count ? count - first : 0;
-    for (size_t k = 0; k < halves->loads; k++) {
+    for (size_t k = 0; first < count && k < halves->loads; k++) {
         const struct focal_half_input *in = &halves->in[k];
+        size_t left = count - first;
         in->load(in->from + first, in->to + first, left < SUM_RUN ? left : SUM_RUN);
     }
 }

@@ -179,13 +179,28 @@ FOCAL_SHARED double softmax_group(focal_kernel_tier tier, focal_kernel_direction
     return total;
 }
 
+/* Beside exponentials up to 2^64 a scale may be subnormal, and beside those down to 2^-64 (large weights)
+ * infinite, where its products are not: then they are multiplied by this before. */
+FOCAL_BODY double softmax_scale_part(double scale) {
+    if (fabs(scale) < 0x1p-126 && scale != 0.0)
+        return 0x1p-64;
+    return fabs(scale) > (double)FLT_MAX ? 0x1p64 : 1.0;
+}
+
+/* Infinity would make NaN of an exponential of 0. */
+FOCAL_BODY float softmax_finite(double scale) {
+    if (fabs(scale) > (double)FLT_MAX)
+        return scale < 0.0 ? -FLT_MAX : FLT_MAX;
+    return (float)scale;
+}
+
 FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
-    /* Beside exponentials up to 2^64 the scale may be subnormal where its products are not. */
-    if (fabs(scale) < 0x1p-126 && scale != 0.0) {
-        softmax_scale(gradient, 0x1p-64, classes);
-        scale *= 0x1p64;
+    double part = softmax_scale_part(scale);
+    if (part != 1.0) {
+        softmax_scale(gradient, part, classes);
+        scale /= part;
     }
-    vf factor = vf_set((float)scale);
+    vf factor = vf_set(softmax_finite(scale));
     size_t i = 0;
     for (; i + FOCAL_STEP <= classes; i += FOCAL_STEP)
         vf_store(gradient + i, vf_mul(vf_load(gradient + i), factor));

@@ -1,5 +1,5 @@
 /* Softmax focal loss of rows that are adjacent in memory, classes being far apart: the pixels of
- * N x C x H x W. A lane is a row here, so nothing is transposed.
+ * N x C x H x W, and short rows that were turned over. A lane is a row here.
  *
  * Contract: the bits of softmax.body.h, tier fast. The sum of a row's exponentials has the tree that
  * moderate_run() and vsum_total() give it, formed of values of one lane each instead of lanes of
@@ -211,12 +211,11 @@ FOCAL_SHARED void columns_group(focal_kernel_direction direction, const columns_
 
 /* A row's scale as a float; see softmax_scale(). */
 static float columns_factor(const columns_strip *strip, float *e, double scale) {
-    if (fabs(scale) < 0x1p-126 && scale != 0.0) {
+    double part = softmax_scale_part(scale);
+    if (part != 1.0)
         for (size_t c = 0; c < strip->classes; c++)
-            e[c * strip->stride] *= 0x1p-64F;
-        scale *= 0x1p64;
-    }
-    return (float)scale;
+            e[c * strip->stride] *= (float)part;
+    return softmax_finite(scale / part);
 }
 
 static void columns_factors(const columns_strip *strip, columns_scratch *scratch, size_t first,
