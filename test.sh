@@ -270,7 +270,7 @@ part_bindings() {
 
 # What is in the repository, or of an unpacked archive what is not built.
 project_files() {
-    git ls-files 2>/dev/null ||
+    git ls-files 2>/dev/null | grep . ||
         find . -mindepth 1 \( -name '.?*' -o -path './build*' -o -name __pycache__ \) -prune -o \
             -type f -printf '%P\n'
 }
