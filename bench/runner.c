@@ -174,7 +174,7 @@ static int calibrate(contest *all, size_t index) {
     uint64_t iterations = 1;
     double time = sample(all, index, 1), total = time;
     if (!all->settings->smoke && time >= 0.0)
-        time = 0.0; /* perhaps interrupted, and not to be believed */
+        time = 0.0; /* perhaps interrupted: the loop measures once more, at least */
     while (time >= 0.0 && !all->settings->smoke &&
            (time < BENCH_SAMPLE_NS || total < warm_up_ns)) {
         time = least_sample(all, index, iterations, &total);
