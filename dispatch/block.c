@@ -40,12 +40,6 @@ typedef struct {
     float *row; /* the task's part of the workspace, for softmax rows longer than a block */
 } block_scratch;
 
-static const focal_layout row_layout = {1, 1, 1};
-
-static focal_tile tile_of_rows(const focal_tile *tile) {
-    return (focal_tile){tile->row, tile->rows, 0, 1, tile->skip, tile->kept};
-}
-
 static focal_tile piece_of_row(const focal_tile *tile, size_t column) {
     size_t left = tile->width - column;
     return (focal_tile){
@@ -121,16 +115,9 @@ static void zero_results(const focal_call *call, const focal_tile *tile) {
     if (problem->outputs & FOCAL_OUTPUT_GRADIENT)
         focal_zero_skipped(tile, &plan->gradient, buffers->gradient, plan->gradient_size);
     if (problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1) {
-        focal_tile rows = tile_of_rows(tile);
-        focal_zero_skipped(&rows, &row_layout, buffers->row_loss, plan->loss_size);
+        focal_tile rows = focal_tile_of_rows(tile);
+        focal_zero_skipped(&rows, &focal_row_layout, buffers->row_loss, plan->loss_size);
     }
-}
-
-static int64_t count_ones(const uint8_t *binary, size_t count) {
-    uint32_t ones = 0; /* a block's worth at most; narrow, so that compilers vectorise it */
-    for (size_t i = 0; i < count; i++)
-        ones += binary[i];
-    return ones;
 }
 
 static const double *take_row_factors(const focal_call *call, const focal_tile *tile, bool all,
@@ -161,6 +148,16 @@ static int64_t take_labels(const focal_call *call, const focal_tile *tile,
     return positives;
 }
 
+/* The kernel makes no row losses then: those of weighted losses follow. */
+static void run_weighed(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
+                        focal_span *span) {
+    float *row_loss = span->row_loss;
+    span->row_loss = NULL;
+    call->plan->kernel->function(span);
+    span->row_loss = row_loss;
+    scratch->table->weigh(span, focal_take_element_weights(call, tile, span, scratch->weights));
+}
+
 static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_scratch *scratch,
                         focal_block_result *result) {
     const focal_plan *plan = call->plan;
@@ -180,7 +177,7 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     } else if (problem->target_kind == FOCAL_TARGET_BINARY_U8) {
         span.targets = focal_gather(tile, &plan->targets, buffers->targets, sizeof(uint8_t),
                                     scratch->binary);
-        result->positives = count_ones(span.targets, tile->kept * tile->width);
+        result->positives = focal_count_ones(span.targets, tile->kept * tile->width);
     } else {
         span.targets = take_by_runs(scratch, tile, &plan->targets, buffers->targets,
                                     problem->targets_dtype, scratch->targets);
@@ -189,14 +186,14 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS && plan->blocks_per_row == 1;
     bool gradient_wanted = problem->outputs & FOCAL_OUTPUT_GRADIENT;
     float *loss = NULL, *row_loss = NULL, *gradient = NULL;
-    focal_tile rows = tile_of_rows(tile);
+    focal_tile rows = focal_tile_of_rows(tile);
     if (loss_wanted)
         loss = in_array(tile, &plan->loss, buffers->loss, problem->loss_dtype);
     if (loss_wanted || rows_wanted ||
         (scratch->weighed && plan->kernel->direction != KERNEL_GRADIENT))
         span.loss = loss ? loss : scratch->loss;
     if (rows_wanted) {
-        row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
+        row_loss = in_array(&rows, &focal_row_layout, buffers->row_loss, problem->loss_dtype);
         span.row_loss = row_loss ? row_loss : scratch->row_loss;
     }
     if (gradient_wanted) {
@@ -211,14 +208,14 @@ static void run_sigmoid(const focal_call *call, const focal_tile *tile, block_sc
                                        buffers->gradient, problem->gradient_dtype);
     if (scratch->by_runs && scratch->halves.loads + scratch->halves.stores > 0)
         span.halves = &scratch->halves;
-    plan->kernel->function(&span);
     if (scratch->weighed)
-        scratch->table->weigh(&span,
-                              focal_take_element_weights(call, tile, &span, scratch->weights));
+        run_weighed(call, tile, scratch, &span);
+    else
+        plan->kernel->function(&span);
     if (loss_left)
         give(scratch, tile, &plan->loss, scratch->loss, buffers->loss, problem->loss_dtype);
     if (rows_wanted && !row_loss)
-        give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
+        give(scratch, &rows, &focal_row_layout, scratch->row_loss, buffers->row_loss,
              problem->loss_dtype);
     if (gradient_left)
         give(scratch, tile, &plan->gradient, scratch->logits, buffers->gradient,
@@ -290,23 +287,19 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
         span.gradient_stride = direct ? plan->gradient.stride : tile->width;
     }
     float *row_loss = NULL;
-    focal_tile rows = tile_of_rows(tile);
+    focal_tile rows = focal_tile_of_rows(tile);
     bool rows_wanted = problem->outputs & FOCAL_OUTPUT_ROW_LOSS;
     if (rows_wanted) {
-        row_loss = in_array(&rows, &row_layout, buffers->row_loss, problem->loss_dtype);
+        row_loss = in_array(&rows, &focal_row_layout, buffers->row_loss, problem->loss_dtype);
         span.row_loss = row_loss ? row_loss : scratch->row_loss;
     }
     plan->kernel->function(&span);
     if (gradient_wanted && !direct)
         unstage_gradient(call, tile, scratch, staged);
     if (rows_wanted && !row_loss)
-        give(scratch, &rows, &row_layout, scratch->row_loss, buffers->row_loss,
+        give(scratch, &rows, &focal_row_layout, scratch->row_loss, buffers->row_loss,
              problem->loss_dtype);
     result->loss = span.sum;
-}
-
-static focal_tile without_skip(const focal_tile *tile) {
-    return (focal_tile){tile->row, tile->rows, tile->column, tile->width, NULL, tile->rows};
 }
 
 /* Rows one after the other are turned over in the cache. */
@@ -314,7 +307,7 @@ static void stage_planes(const focal_call *call, const focal_tile *tile,
                          block_scratch *scratch) {
     const focal_plan *plan = call->plan;
     const void *logits = call->buffers.logits;
-    const focal_tile all = without_skip(tile);
+    const focal_tile all = focal_tile_without_skip(tile);
     if (plan->logits.inner > 1)
         focal_planes_take(scratch->table, tile, &plan->logits, logits, plan->problem.dtype,
                           scratch->logits);
@@ -329,7 +322,7 @@ static void unstage_planes(const focal_call *call, const focal_tile *tile,
     const focal_plan *plan = call->plan;
     void *gradient = call->buffers.gradient;
     focal_dtype dtype = plan->problem.gradient_dtype;
-    const focal_tile all = without_skip(tile);
+    const focal_tile all = focal_tile_without_skip(tile);
     if (plan->gradient.inner > 1) {
         focal_planes_give(scratch->table, tile, &plan->gradient, scratch->logits, gradient,
                           dtype);

@@ -6,8 +6,6 @@
 #include "convert.h"
 #include "targets.h"
 
-static const focal_layout row_layout = {1, 1, 1};
-
 /* The kernels' numbers are those of the interface. */
 #define SAME_NUMBER(name, value, text, formula)                                                \
     _Static_assert((int)name == (int)KERNEL_FORM_##value, "a form has two numbers");
@@ -328,15 +326,11 @@ void focal_form_place(const focal_call *call, const focal_tile *run,
     span->targets = scratch->targets;
 }
 
-static focal_tile tile_of_rows(const focal_tile *run) {
-    return (focal_tile){run->row, run->rows, 0, 1, run->skip, run->kept};
-}
-
 void focal_form_give_row_losses(const focal_call *call, const focal_tile *run,
                                 focal_form_scratch *scratch) {
-    focal_tile rows = tile_of_rows(run);
+    focal_tile rows = focal_tile_of_rows(run);
     if (scratch->row_loss_wanted)
-        give(&rows, &row_layout, scratch->row_loss, call->buffers.row_loss,
+        give(&rows, &focal_row_layout, scratch->row_loss, call->buffers.row_loss,
              call->plan->problem.loss_dtype, scratch->raw);
 }
 
@@ -353,7 +347,7 @@ void focal_form_zero(const focal_call *call, const focal_tile *run) {
     if (outputs & FOCAL_OUTPUT_TARGET_GRADIENT)
         focal_zero_skipped(run, &plan->targets, buffers->target_gradient, plan->gradient_size);
     if (wants_row_losses(plan)) {
-        focal_tile rows = tile_of_rows(run);
-        focal_zero_skipped(&rows, &row_layout, buffers->row_loss, plan->loss_size);
+        focal_tile rows = focal_tile_of_rows(run);
+        focal_zero_skipped(&rows, &focal_row_layout, buffers->row_loss, plan->loss_size);
     }
 }

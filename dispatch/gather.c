@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const focal_layout focal_row_layout = {1, 1, 1};
+
 /* Consecutive rows from `row` on whose mark is `mark`, up to the end of the tile and of the outer
  * index. */
 static size_t count_rows(const focal_tile *tile, size_t inner, size_t row, uint8_t mark) {

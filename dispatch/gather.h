@@ -20,6 +20,16 @@ typedef struct focal_tile {
     size_t kept;
 } focal_tile;
 
+/* Of arrays with one value per row, and what a tile has there. */
+extern const focal_layout focal_row_layout;
+static inline focal_tile focal_tile_of_rows(const focal_tile *tile) {
+    return (focal_tile){tile->row, tile->rows, 0, 1, tile->skip, tile->kept};
+}
+
+static inline focal_tile focal_tile_without_skip(const focal_tile *tile) {
+    return (focal_tile){tile->row, tile->rows, tile->column, tile->width, NULL, tile->rows};
+}
+
 /* Rows that stay together: kept ones of one outer index; any, if inner is 1. */
 typedef struct focal_row_run {
     size_t first, count; /* rows of the array */

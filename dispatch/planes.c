@@ -2,14 +2,10 @@
 
 #include "convert.h"
 
-static focal_tile without_skip(const focal_tile *tile) {
-    return (focal_tile){tile->row, tile->rows, tile->column, tile->width, NULL, tile->rows};
-}
-
 bool focal_tile_has_whole_planes(const focal_tile *tile, const focal_layout *layout) {
     if (layout->inner == 1 && layout->stride > 1)
         return false;
-    focal_tile all = without_skip(tile);
+    focal_tile all = focal_tile_without_skip(tile);
     focal_row_run run = {0, 0, 0};
     return focal_tile_next(&all, layout->inner, &run) && run.count == tile->rows;
 }
@@ -18,7 +14,7 @@ bool focal_tile_has_whole_planes(const focal_tile *tile, const focal_layout *lay
 static void move(const focal_kernel_table *table, const focal_tile *tile,
                  const focal_layout *layout, char *array, focal_dtype dtype, float *staged,
                  bool take) {
-    focal_tile all = without_skip(tile);
+    focal_tile all = focal_tile_without_skip(tile);
     focal_row_run run = {0, 0, 0};
     size_t size = focal_dtype_size(dtype);
     while (focal_tile_next(&all, layout->inner, &run))

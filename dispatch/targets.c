@@ -167,7 +167,7 @@ static int64_t count_labels(const focal_call *call, const focal_tile *tile) {
     return positives;
 }
 
-static int64_t count_ones(const uint8_t *bytes, size_t count) {
+int64_t focal_count_ones(const uint8_t *bytes, size_t count) {
     uint32_t ones = 0; /* a block's worth at most; narrow, so that compilers vectorise it */
     for (size_t i = 0; i < count; i++)
         ones += bytes[i];
@@ -183,7 +183,7 @@ static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
     int64_t positives = 0;
     bool bytes = plan->problem.target_kind == FOCAL_TARGET_BINARY_U8;
     if (bytes && focal_tile_is_whole(tile, &plan->targets))
-        return count_ones(
+        return focal_count_ones(
             (const uint8_t *)focal_tile_start(tile, &plan->targets, call->buffers.targets, 1),
             tile->rows * tile->width);
     for (size_t row = 0; row < tile->rows; row++)
@@ -194,7 +194,7 @@ static int64_t count_elements(const focal_call *call, const focal_tile *tile) {
             const void *targets = focal_gather(&piece, &plan->targets, call->buffers.targets,
                                                plan->targets_size, raw);
             if (bytes) {
-                positives += count_ones(targets, count);
+                positives += focal_count_ones(targets, count);
                 continue;
             }
             focal_load_f64(plan->problem.targets_dtype, targets, values, count);

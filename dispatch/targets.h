@@ -35,6 +35,9 @@ double focal_row_weight(const focal_call *call, size_t row);
 /* Leaves ignored rows and rows of weight 0 out of the tile; `skip` has FOCAL_BLOCK marks. */
 void focal_tile_skip(const focal_call *call, focal_tile *tile, uint8_t *skip);
 
+/* How many of a block's 0/1 bytes are 1. */
+int64_t focal_count_ones(const uint8_t *bytes, size_t count);
+
 /* Counts of a block: all but the loss. */
 focal_block_result focal_count(const focal_call *call, const focal_tile *tile);
 

@@ -1,7 +1,6 @@
 #include "weights.h"
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "form_run.h"
@@ -34,11 +33,10 @@ static void fill(float *weights, float weight, size_t count) {
 /* Weights of rows alone. */
 static const float *spread_rows(const focal_call *call, const focal_tile *tile,
                                 float *weights) {
-    static const focal_layout row_layout = {1, 1, 1};
     const float *row_weight = call->buffers.row_weight;
     if (tile->width == 1) {
-        const focal_tile rows = {tile->row, tile->rows, 0, 1, tile->skip, tile->kept};
-        return focal_gather(&rows, &row_layout, row_weight, sizeof *weights, weights);
+        const focal_tile rows = focal_tile_of_rows(tile);
+        return focal_gather(&rows, &focal_row_layout, row_weight, sizeof *weights, weights);
     }
     float *at = weights;
     for (size_t r = 0; r < tile->rows; r++) {
