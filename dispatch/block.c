@@ -140,12 +140,12 @@ static focal_span start_span(const focal_call *call, const focal_tile *tile) {
 /* Returns how many rows of the tile have a positive class in it. */
 static int64_t take_labels(const focal_call *call, const focal_tile *tile,
                            block_scratch *scratch, focal_span *span) {
-    int64_t positives = focal_labels_take(call, tile, scratch->labels);
-    if (focal_labels_mark(scratch->labels, tile->kept, tile->width, scratch->binary))
+    const int32_t *labels = focal_labels_take(call, tile, scratch->labels);
+    if (focal_labels_mark(labels, tile->kept, tile->width, scratch->binary))
         span->targets = scratch->binary;
     else
-        span->labels = scratch->labels;
-    return positives;
+        span->labels = labels;
+    return focal_labels_count(labels, tile->kept);
 }
 
 /* The kernel makes no row losses then: those of weighted losses follow. */
@@ -266,8 +266,7 @@ static void run_softmax(const focal_call *call, const focal_tile *tile, block_sc
     }
     focal_span span = start_span(call, tile);
     float *staged = tile->width > FOCAL_BLOCK ? scratch->row : scratch->logits;
-    focal_labels_take(call, tile, scratch->labels);
-    span.labels = scratch->labels;
+    span.labels = focal_labels_take(call, tile, scratch->labels);
     span.row_factors = take_row_factors(call, tile, false, scratch);
     if (has_plain_rows(tile, &plan->logits, problem->dtype)) {
         span.logits = (const float *)(const void *)focal_tile_start(

@@ -43,17 +43,34 @@ static void take_rows(const focal_call *call, const focal_tile *tile, int32_t *c
         columns_u8((const uint8_t *)labels + row, rows, background, first, width, columns);
 }
 
-int64_t focal_labels_take(const focal_call *call, const focal_tile *tile, int32_t *columns) {
-    take_rows(call, tile, columns);
+/* Whether the tile's labels are its columns already; a negative background is none, as it should be. Those
+ * of softmax are copied: there a kernel finds an element of its row by a label, which must not change
+ * meanwhile, whatever the caller does. */
+static bool are_columns(const focal_call *call, const focal_tile *tile) {
+    const focal_problem *problem = &call->plan->problem;
+    return problem->op == FOCAL_SIGMOID && problem->target_kind == FOCAL_TARGET_LABEL_I32 &&
+           tile->kept == tile->rows && tile->width == call->plan->columns &&
+           !(problem->label_flags & FOCAL_LABEL_BACKGROUND && problem->background >= 0);
+}
+
+const int32_t *focal_labels_take(const focal_call *call, const focal_tile *tile,
+                                 int32_t *scratch) {
+    if (are_columns(call, tile))
+        return (const int32_t *)call->buffers.targets + tile->row;
+    take_rows(call, tile, scratch);
     if (tile->kept < tile->rows) {
         size_t kept = 0;
         for (size_t r = 0; r < tile->rows; r++) {
-            columns[kept] = columns[r];
+            scratch[kept] = scratch[r];
             kept += !tile->skip[r];
         }
     }
+    return scratch;
+}
+
+int64_t focal_labels_count(const int32_t *columns, size_t rows) {
     uint32_t positives = 0; /* narrow, so that compilers vectorise it */
-    for (size_t r = 0; r < tile->kept; r++)
+    for (size_t r = 0; r < rows; r++)
         positives += columns[r] >= 0;
     return positives;
 }

@@ -4,9 +4,13 @@
 
 #include "plan.h"
 
-/* The kept rows' labels as columns of the tile; -1 if it has none of that class. Returns how many it
- * has. `columns` has room for all rows. Labels have been checked. */
-int64_t focal_labels_take(const focal_call *call, const focal_tile *tile, int32_t *columns);
+/* The kept rows' labels as columns of the tile, negative if it has none of that class: the caller's array,
+ * if it holds just that, else `scratch`. */
+const int32_t *focal_labels_take(const focal_call *call, const focal_tile *tile,
+                                 int32_t *scratch);
+
+/* How many rows have a column. */
+int64_t focal_labels_count(const int32_t *columns, size_t rows);
 
 /* All rows' labels; -1 for those that are skipped. */
 void focal_labels_take_all(const focal_call *call, const focal_tile *tile, int32_t *columns);
