@@ -1,9 +1,10 @@
 /* Elementary functions by tier, and the compensated arithmetic that the bodies share.
  *
- * Tier sleef calls SLEEF. Tier fast has its own: no branches, no tables, no estimates, only
- * operations that every ISA rounds alike. Its coefficients are minimax (Sollya's fpminimax,
- * relative error, coefficients in the working format); the errors given are of approximation
- * and rounding together where enumerated, else of approximation. */
+ * Tier sleef calls SLEEF. Tier fast has its own: no branches, no estimates, no table but eight
+ * numbers that fit into a register, only operations that every ISA rounds alike. Its coefficients are
+ * minimax (Sollya's fpminimax, relative error, coefficients in the working format; those of exp were then
+ * moved by last bits to lessen its largest error); the errors given are of approximation and rounding
+ * together where enumerated, else of approximation. */
 #ifndef FOCAL_ELEMENTARY_H
 #define FOCAL_ELEMENTARY_H
 
@@ -26,83 +27,104 @@ FOCAL_BODY vf2 difference(vf a, vf b) {
     return (vf2){high, low};
 }
 
-/* The reduced argument of an exponential: exp(a) = 2^n exp(r); the last bits of `magic` hold n. */
+/* The reduced argument of an exponential: exp(a) = 2^(n / 8) exp(r); the last bits of `magic` hold n
+ * and what the shift adds. */
 typedef struct {
     vf r, magic;
 } exp_argument;
 
-/* The same in double. */
+/* The same in double, with 2^n. */
 typedef struct {
     vd r, magic;
 } exp_argument_vd;
 
-/* n = round(a / ln 2) by adding shift = 1.5 * 2^23 + k, whose last bits then hold n + k;
- * r = a - n ln 2 with ln 2 in two floats. */
-FOCAL_BODY exp_argument exp_reduce(vf a, vf shift) {
-    vf magic = vf_fma(a, vf_set(0x1.715476p+0F), shift);
-    vf n = vf_sub(magic, shift);
-    vf r = vf_fma(n, vf_set(-0x1.62e430p-1F), a);
-    return (exp_argument){vf_fma(n, vf_set(0x1.05c61p-29F), r), magic};
+/* Arguments that take turns, at most: the chain of one is several times as long as its share of the
+ * execution units. */
+enum { EXP_TURNS = 4 };
+
+/* n = round(8 a / ln 2) by adding shift = 1.5 * 2^23 + 8 k, whose last bits then hold n + 8 k;
+ * r = a - n ln 2 / 8 with ln 2 in two floats. */
+FOCAL_BODY void exp_reduce_each(size_t count, const vf *a, vf shift, exp_argument *reduced) {
+    vf n[EXP_TURNS];
+    for (size_t k = 0; k < count; k++)
+        reduced[k].magic = vf_fma(a[k], vf_set(0x1.715476p+3F), shift);
+    for (size_t k = 0; k < count; k++)
+        n[k] = vf_sub(reduced[k].magic, shift);
+    for (size_t k = 0; k < count; k++)
+        reduced[k].r = vf_fma(n[k], vf_set(-0x1.62e430p-4F), a[k]);
+    for (size_t k = 0; k < count; k++)
+        reduced[k].r = vf_fma(n[k], vf_set(0x1.05c61p-32F), reduced[k].r);
 }
 
-/* exp(r) for |r| <= ln 2 / 2, highest power first; <= 0.9 ULP. */
-enum { EXP_COEFFICIENTS = 7 };
+FOCAL_BODY exp_argument exp_reduce(vf a, vf shift) {
+    exp_argument reduced;
+    exp_reduce_each(1, &a, shift, &reduced);
+    return reduced;
+}
+
+/* C 2^(j / 8) for j = 0 ... 7 times `factor`, the bits less j << 20, so that adding n << 20 makes
+ * C 2^(n / 8). C = 0.99744 is the number near 1 for which all eight come closest to floats: they are
+ * off by 2^-28.4 at most, where those of C = 1 would be by 2^-24.9. */
+#define EXP_ROOTS(factor)                                                                      \
+    {                                                                                          \
+        0x1.feb052p-1F * (factor), 0x1.f6747cp-1F * (factor), 0x1.efa848p-1F * (factor),       \
+            0x1.eb2404p-1F * (factor), 0x1.e91c8ap-1F * (factor), 0x1.e9cb7cp-1F * (factor),   \
+            0x1.ed6fb4p-1F * (factor), 0x1.f44dbcp-1F * (factor)                               \
+    }
+static const float exp_roots[8] = EXP_ROOTS(1.0F);
+static const float exp_roots_small[8] = EXP_ROOTS(0x1p-64F);
+
+/* exp(r) / C - 1 for |r| <= ln 2 / 16, highest power first; exp <= 0.9 ULP. */
+enum { EXP_COEFFICIENTS = 4 };
 static const float exp_coefficients[EXP_COEFFICIENTS] = {
-    0x1.6874b6p-10F, 0x1.123e84p-7F, 0x1.555b7cp-5F, 0x1.55548ap-3F, 0x1.fffff8p-2F, 1.0F, 1.0F,
+    0x1.562bbap-3F,
+    0x1.00b28p-1F,
+    0x1.00a846p0F,
+    0x1.508a04p-9F,
 };
 
-/* The exponential of a reduced argument times `factor`, a power of two. It must be normal; NaN may
- * become anything. */
-FOCAL_BODY vf exp_reduced_times(exp_argument a, float factor) {
-    vf p = vf_set(exp_coefficients[0] * factor);
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[1] * factor));
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[2] * factor));
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[3] * factor));
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[4] * factor));
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[5] * factor));
-    p = vf_fma(p, a.r, vf_set(exp_coefficients[6] * factor));
-    return vf_pow2_scale(p, a.magic);
+/* The exponentials of reduced arguments times 2^k of the shift and the factor of `roots`. They must be
+ * normal. NaN stays: the integers may make anything of it, but r does not. In use are
+ *     shift 1.5 * 2^23,       exp_roots:       exp(a), a >= -87
+ *     shift 1.5 * 2^23 + 512, exp_roots:       exp(a) 2^64, a >= -131
+ *     shift 1.5 * 2^23 + 512, exp_roots_small: exp(a) of moderate logits (softmax_moderate.body.h) */
+FOCAL_BODY void exp_reduced_each(size_t count, const exp_argument *reduced, const float *roots,
+                                 vf *e) {
+    vf root[EXP_TURNS];
+    for (size_t k = 0; k < count; k++)
+        e[k] = vf_set(exp_coefficients[0]);
+    for (size_t j = 1; j < EXP_COEFFICIENTS; j++)
+        for (size_t k = 0; k < count; k++)
+            e[k] = vf_fma(e[k], reduced[k].r, vf_set(exp_coefficients[j]));
+    for (size_t k = 0; k < count; k++)
+        root[k] = vf_pow2_eighths(roots, reduced[k].magic);
+    for (size_t k = 0; k < count; k++)
+        e[k] = vf_fma(root[k], e[k], root[k]);
 }
 
-FOCAL_BODY vf exp_reduced(exp_argument a) {
-    return exp_reduced_times(a, 1.0F);
+FOCAL_BODY vf exp_reduced(exp_argument reduced, const float *roots) {
+    vf e;
+    exp_reduced_each(1, &reduced, roots, &e);
+    return e;
 }
 
-/* What is left of an exponential: exp(a) = value * 2^-64, plus NaN if a is NaN. */
-typedef struct {
-    vf value;
-    vf nan; /* NaN or 0. The integer addition that makes `value` could turn NaN finite. */
-} scaled_exp;
-
-/* The argument of exp(a) 2^64 for a <= 0. The factor keeps full precision down to exp(-131), where a
- * is cut: the value there is far below half the least subnormal. NaN passes the cut, being the second
- * operand. */
-FOCAL_BODY exp_argument exp_reduce_scaled(vf a) {
-    return exp_reduce(vf_max(vf_set(-131.0F), a), vf_set(0x1.8p23F + 64.0F));
-}
-
-FOCAL_BODY scaled_exp exp_scaled_reduced(exp_argument reduced) {
-    return (scaled_exp){exp_reduced(reduced), vf_sub(reduced.r, reduced.r)};
-}
-
-/* exp(high + low) * 2^64 for high <= 0, |low| <= 2^-16 |high|, `low` finite or NULL. */
-FOCAL_BODY scaled_exp exp_scaled(vf high, const vf *low) {
-    exp_argument reduced = exp_reduce_scaled(high);
+/* exp(high + low) 2^64 for high <= 0, |low| <= 2^-20 |high|, `low` finite or NULL. The factor keeps full
+ * precision down to exp(-131), where `high` is cut: the value there is far below half the least
+ * subnormal. NaN passes the cut, being the second operand. */
+FOCAL_BODY vf exp_scaled(vf high, const vf *low) {
+    exp_argument reduced =
+        exp_reduce(vf_max(vf_set(-131.0F), high), vf_set(0x1.8p23F + 512.0F));
     if (low)
         reduced.r = vf_add(reduced.r, *low);
-    return exp_scaled_reduced(reduced);
+    return exp_reduced(reduced, exp_roots);
 }
 
 /* Without the factor: results below 2^-126 are rounded once, gradually, down to 0. */
-FOCAL_BODY vf exp_unscaled(scaled_exp e) {
-    return vf_fma(e.value, vf_set(0x1p-64F), e.nan);
-}
-
 FOCAL_BODY vf exp_fast(vf high, const vf *low) {
-    return exp_unscaled(exp_scaled(high, low));
+    return vf_mul(exp_scaled(high, low), vf_set(0x1p-64F));
 }
 
-/* exp(high + low) for high <= 0 and |low| <= 2^-16 |high|: the rounding error of an argument of
+/* exp(high + low) for high <= 0 and |low| <= 2^-20 |high|: the rounding error of an argument of
  * size 80 alone would cost 40 ULP. */
 FOCAL_BODY vf exp_pair(focal_kernel_tier tier, vf2 a) {
     if (tier == KERNEL_FAST)

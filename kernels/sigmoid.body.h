@@ -178,9 +178,12 @@ FOCAL_BODY void sigmoid_add_rows(const focal_span *span, focal_kernel_direction 
             (float)vsum_array(span->loss + row * span->classes, span->classes);
 }
 
-/* Whether log1p has a phase of its own before the last. */
-FOCAL_BODY bool sigmoid_has_log(focal_kernel_tier tier, focal_gamma_class gamma_class) {
-    return tier == KERNEL_SLEEF || gamma_class == KERNEL_GX || SIGMOID_SHORT_PHASES;
+/* Whether log1p has a phase of its own before the last. Where a step is one register, a last phase with
+ * little else to do takes it in. */
+FOCAL_BODY bool sigmoid_has_log(focal_kernel_tier tier, focal_kernel_direction direction,
+                                focal_gamma_class gamma_class) {
+    bool is_long = direction == KERNEL_BOTH && gamma_class != KERNEL_G0;
+    return tier == KERNEL_SLEEF || gamma_class == KERNEL_GX || SIGMOID_SHORT_PHASES || is_long;
 }
 
 /* Results of order e^(1 + gamma): below exp(-87) they vanish unless gamma is small. */
@@ -204,7 +207,7 @@ FOCAL_BODY void sigmoid_block(focal_span *span, focal_kernel_tier tier,
         .has_zero_alpha =
             (float)span->alpha_positive == 0.0F || (float)span->alpha_negative == 0.0F,
     };
-    bool has_log = sigmoid_has_log(tier, gamma_class);
+    bool has_log = sigmoid_has_log(tier, direction, gamma_class);
     bool normal = sigmoid_is_normal(gamma_class);
     sigmoid_arrays arrays = {span->logits, span->loss, span->gradient};
     focal_kernel_target given = sigmoid_kind(kind, span);

@@ -3,8 +3,8 @@
  *
  * The whole chain (exp, division, log1p, products) is longer than out-of-order hardware can overlap,
  * and a loop runs no faster than its longest chain times the registers it writes allow
- * (docs/decisions/0002-sigmoid-in-phases.md). So there are several loops over a run, cut where a step
- * of 16 takes more than one register shorter than where it does not. Bits do not depend on it. */
+ * (docs/decisions/0002-sigmoid-in-phases.md). So there are several loops over a run, three or two.
+ * Bits do not depend on it. */
 
 enum { SIGMOID_SHORT_PHASES = VEC_STEPS < 16 };
 
@@ -23,8 +23,8 @@ FOCAL_BODY sigmoid_place sigmoid_place_at(size_t first, size_t slot, size_t run)
 
 /* What the phases hand on, per element of a run. */
 typedef struct {
-    _Alignas(64) float e[SUM_RUN]; /* the reduced argument, then exp(-|x|), then log1p(e) */
-    float smaller[SUM_RUN];        /* what scales the exponential, then e / (1 + e) */
+    _Alignas(64) float e[SUM_RUN]; /* exp(-|x|), then log1p(e) */
+    float smaller[SUM_RUN];        /* e / (1 + e) */
     float z[SUM_RUN];
     float power[SUM_RUN]; /* q^gamma, KERNEL_GX: first the exponent's two parts */
     float power_low[SUM_RUN];
@@ -79,16 +79,12 @@ FOCAL_BODY void sigmoid_mark_labels(const focal_span *span, size_t first, size_t
 
 /* ---- Steps ---- */
 
-/* The argument of exp(-|x|). `normal` serves where results below exp(-87) vanish; it loses NaN, which
- * z keeps. */
-FOCAL_BODY exp_argument sigmoid_reduce(bool normal, vf x) {
+/* exp(-|x|). `normal` serves where results below exp(-87) vanish. */
+FOCAL_BODY vf sigmoid_exp(bool normal, vf x) {
     vf a = vf_or(x, vf_set(-0.0F));
-    return normal ? exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(0x1.8p23F))
-                  : exp_reduce_scaled(a);
-}
-
-FOCAL_BODY vf sigmoid_exp(bool normal, exp_argument reduced) {
-    return normal ? exp_reduced(reduced) : exp_unscaled(exp_scaled_reduced(reduced));
+    if (!normal)
+        return exp_fast(a, NULL);
+    return exp_reduced(exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(0x1.8p23F)), exp_roots);
 }
 
 FOCAL_BODY void sigmoid_step_log(focal_kernel_tier tier, size_t slot,
@@ -98,12 +94,12 @@ FOCAL_BODY void sigmoid_step_log(focal_kernel_tier tier, size_t slot,
     vf_store(scratch->e + slot, logistic.log1p_e);
 }
 
-/* What a loop over a run does. The targets come in where there is time for them: the division of
- * log1p, and on wide registers the chain of exp, leave units idle. */
+/* What a loop over a run does. The targets come in where there is time for them: beside the division of
+ * log1p, if that has a phase of its own before the last. */
 typedef enum {
     SIGMOID_TARGETS,     /* z */
+    SIGMOID_EXP,         /* e */
     SIGMOID_TARGETS_EXP, /* z and e */
-    SIGMOID_REDUCE,      /* the reduced argument */
     SIGMOID_TARGETS_LOG, /* z, and from e the quotient and log1p */
 } sigmoid_work;
 
@@ -111,17 +107,12 @@ FOCAL_BODY void sigmoid_step(sigmoid_work work, focal_kernel_target kind, bool n
                              const float *logits, const void *targets, sigmoid_place at,
                              sigmoid_scratch *scratch, vf *soft) {
     vf x = sigmoid_load(logits, at);
-    if (work != SIGMOID_REDUCE)
+    if (work != SIGMOID_EXP)
         vf_store(scratch->z + at.slot, vf_xor(x, sigmoid_flip(kind, targets, at, soft)));
-    if (work == SIGMOID_TARGETS_EXP)
-        vf_store(scratch->e + at.slot, sigmoid_exp(normal, sigmoid_reduce(normal, x)));
+    if (work == SIGMOID_EXP || work == SIGMOID_TARGETS_EXP)
+        vf_store(scratch->e + at.slot, sigmoid_exp(normal, x));
     if (work == SIGMOID_TARGETS_LOG)
         sigmoid_step_log(KERNEL_FAST, at.slot, scratch);
-    if (work == SIGMOID_REDUCE) {
-        exp_argument reduced = sigmoid_reduce(normal, x);
-        vf_store(scratch->e + at.slot, reduced.r);
-        vf_store(scratch->smaller + at.slot, reduced.magic);
-    }
 }
 
 /* ---- Loops ---- */
@@ -172,14 +163,6 @@ FOCAL_BODY bool sigmoid_loop_of(sigmoid_work work, focal_kernel_target kind, boo
     return true;
 }
 
-FOCAL_BODY void sigmoid_loop_polynomial(bool normal, size_t run, sigmoid_scratch *scratch) {
-#pragma GCC unroll 2
-    for (size_t i = 0; i < run; i += FOCAL_STEP) {
-        exp_argument reduced = {vf_load(scratch->e + i), vf_load(scratch->smaller + i)};
-        vf_store(scratch->e + i, sigmoid_exp(normal, reduced));
-    }
-}
-
 /* Few kernels differ in these loops, so there is one copy of each, in functions small enough that
  * compilers keep a loop's constants in registers. */
 
@@ -195,29 +178,20 @@ FOCAL_SHARED void sigmoid_run_exp_sleef(size_t run, sigmoid_scratch *scratch) {
     }
 }
 
-FOCAL_SHARED bool sigmoid_run_exp(focal_kernel_target kind, const focal_span *span,
-                                  size_t first, size_t run, sigmoid_scratch *scratch) {
-    return sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, false, span, first, run, scratch);
-}
-
-FOCAL_SHARED bool sigmoid_run_exp_normal(focal_kernel_target kind, const focal_span *span,
-                                         size_t first, size_t run, sigmoid_scratch *scratch) {
-    return sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, true, span, first, run, scratch);
-}
-
-FOCAL_SHARED void sigmoid_run_reduce(bool normal, const focal_span *span, size_t first,
-                                     size_t run, sigmoid_scratch *scratch) {
+FOCAL_SHARED void sigmoid_run_exp(bool normal, const focal_span *span, size_t first, size_t run,
+                                  sigmoid_scratch *scratch) {
     if (normal)
-        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, true, span, first, 0, run, scratch);
+        sigmoid_loop(SIGMOID_EXP, KERNEL_DENSE, true, span, first, 0, run, scratch);
     else
-        sigmoid_loop(SIGMOID_REDUCE, KERNEL_DENSE, false, span, first, 0, run, scratch);
+        sigmoid_loop(SIGMOID_EXP, KERNEL_DENSE, false, span, first, 0, run, scratch);
 }
 
-FOCAL_SHARED void sigmoid_run_polynomial(bool normal, size_t run, sigmoid_scratch *scratch) {
-    if (normal)
-        sigmoid_loop_polynomial(true, run, scratch);
-    else
-        sigmoid_loop_polynomial(false, run, scratch);
+FOCAL_SHARED bool sigmoid_run_targets_exp(focal_kernel_target kind, bool normal,
+                                          const focal_span *span, size_t first, size_t run,
+                                          sigmoid_scratch *scratch) {
+    return normal
+               ? sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, true, span, first, run, scratch)
+               : sigmoid_loop_of(SIGMOID_TARGETS_EXP, kind, false, span, first, run, scratch);
 }
 
 FOCAL_SHARED bool sigmoid_run_targets_log(focal_kernel_target kind, const focal_span *span,
@@ -225,34 +199,23 @@ FOCAL_SHARED bool sigmoid_run_targets_log(focal_kernel_target kind, const focal_
     return sigmoid_loop_of(SIGMOID_TARGETS_LOG, kind, false, span, first, run, scratch);
 }
 
-FOCAL_SHARED void sigmoid_run_log(focal_kernel_tier tier, size_t run,
-                                  sigmoid_scratch *scratch) {
+FOCAL_SHARED void sigmoid_run_log_sleef(size_t run, sigmoid_scratch *scratch) {
     for (size_t i = 0; i < run; i += FOCAL_STEP)
-        if (tier == KERNEL_SLEEF)
-            sigmoid_step_log(KERNEL_SLEEF, i, scratch);
-        else
-            sigmoid_step_log(KERNEL_FAST, i, scratch);
+        sigmoid_step_log(KERNEL_SLEEF, i, scratch);
 }
 
-/* z and e; with `has_log`, which sleef and short phases always have, what logistic_of_exp makes of e.
- * Returns whether all targets are 0 or 1. */
+/* z and e; with `has_log`, what logistic_of_exp makes of e. Returns whether all targets are 0 or 1. */
 FOCAL_BODY bool sigmoid_run_start(focal_kernel_tier tier, focal_kernel_target kind, bool normal,
                                   bool has_log, const focal_span *span, size_t first,
                                   size_t run, sigmoid_scratch *scratch) {
     if (tier == KERNEL_SLEEF) {
         bool hard = sigmoid_run_targets(kind, span, first, run, scratch);
         sigmoid_run_exp_sleef(run, scratch);
-        sigmoid_run_log(KERNEL_SLEEF, run, scratch);
+        sigmoid_run_log_sleef(run, scratch);
         return hard;
     }
-    if (SIGMOID_SHORT_PHASES) {
-        sigmoid_run_reduce(normal, span, first, run, scratch);
-        sigmoid_run_polynomial(normal, run, scratch);
-        return sigmoid_run_targets_log(kind, span, first, run, scratch);
-    }
-    bool hard = normal ? sigmoid_run_exp_normal(kind, span, first, run, scratch)
-                       : sigmoid_run_exp(kind, span, first, run, scratch);
-    if (has_log)
-        sigmoid_run_log(KERNEL_FAST, run, scratch);
-    return hard;
+    if (!has_log)
+        return sigmoid_run_targets_exp(kind, normal, span, first, run, scratch);
+    sigmoid_run_exp(normal, span, first, run, scratch);
+    return sigmoid_run_targets_log(kind, span, first, run, scratch);
 }

@@ -116,7 +116,7 @@ FOCAL_SHARED void sigmoid_run_soft(focal_kernel_tier tier, focal_kernel_target k
                                    const sigmoid_constants *constants, const focal_span *span,
                                    size_t first, size_t run, sigmoid_scratch *scratch,
                                    vsum *sum) {
-    if (sigmoid_is_normal(gamma_class) || !sigmoid_has_log(tier, gamma_class))
+    if (sigmoid_is_normal(gamma_class) || !sigmoid_has_log(tier, direction, gamma_class))
         sigmoid_run_start(tier, kind, false, true, span, first, run, scratch);
     if (gamma_class == KERNEL_GX)
         sigmoid_run_power(tier, constants, run, scratch);

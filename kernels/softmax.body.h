@@ -67,8 +67,7 @@ FOCAL_BODY void softmax_step(focal_kernel_tier tier, focal_kernel_direction dire
      * them is a subnormal that has lost its precision, and with it 1 - p_t would. */
     vf e, term;
     if (tier == KERNEL_FAST) {
-        scaled_exp scaled = exp_scaled(distance.high, &distance.low);
-        term = vf_add(scaled.value, scaled.nan);
+        term = exp_scaled(distance.high, &distance.low);
         e = vf_mul(term, vf_set(0x1p-64F));
     } else {
         term = e = exp_pair(tier, distance);

@@ -31,8 +31,8 @@ typedef struct {
 /* Fewer than a step of rows; what lies beyond them in the scratch block becomes exp(0). */
 FOCAL_BODY void columns_end(const float *logits, size_t count, float *e, vf *seen) {
     exp_argument reduced = exp_reduce(vf_load_n(logits, count), vf_set(MODERATE_SHIFT));
-    *seen = vf_or(*seen, moderate_k(reduced.magic));
-    vf_store(e, exp_reduced_times(reduced, 0x1p-64F));
+    *seen = vf_or(*seen, moderate_n(reduced.magic));
+    vf_store(e, exp_reduced(reduced, exp_roots_small));
 }
 
 /* Fills the scratch block as if all rows were moderate; returns whether they are. */
@@ -57,7 +57,7 @@ FOCAL_SHARED bool columns_exponentials(const columns_strip *strip, float *e) {
 
 /* Which rows are not moderate, by moderate_all()'s two comparisons. */
 FOCAL_SHARED void columns_find_far(const columns_strip *strip, float *far) {
-    vf one = vf_set(0x1.0000fep0F), two = vf_set(0x1.0000fep1F);
+    vf one = vf_set(0x1.0007fep0F), two = vf_set(0x1.0007fep1F);
     vf yes = vf_set(1.0F), no = vf_set(0.0F);
     for (size_t i = 0; i < strip->rows; i += FOCAL_STEP) {
         size_t left = strip->rows - i;
@@ -65,7 +65,7 @@ FOCAL_SHARED void columns_find_far(const columns_strip *strip, float *far) {
         for (size_t c = 0; c < strip->classes; c++) {
             const float *at = strip->logits + c * strip->logits_stride + i;
             vf x = left < FOCAL_STEP ? vf_load_n(at, left) : vf_load(at);
-            seen = vf_or(seen, moderate_k(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
+            seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
         }
         vf by_two = vf_select(vm_eq(vf_or(seen, two), two), no, yes);
         vf_store(far + i, vf_select(vm_eq(vf_or(seen, one), one), by_two, yes));

@@ -1,8 +1,8 @@
 /* The exponentials of a softmax row in one pass, without its maximum: for moderate logits, which
  * most rows have.
  *
- * With x = k ln 2 + r all terms exp(x) = 2^k exp(r) of a row with -64 <= k < 64 are normal floats, and
- * so are their sums; the row arithmetic needs no more than the ratio of label to others. Whether k
+ * With x = n ln 2 / 8 + r all terms exp(x) = 2^(n / 8) exp(r) of a row with -512 <= n < 512 are normal floats,
+ * and so are their sums; the row arithmetic needs no more than the ratio of label to others. Whether n
  * stays within the range, NaN and infinities included, shows in the bits that hold it, which are
  * gathered on the way. Traffic: the row once, 4 bytes written per gradient. */
 
@@ -23,10 +23,10 @@ static const union {
 #undef ONES_64
 #undef ONES_256
 
-/* 1.5 * 2^23 + 64 + k for k = -64 ... 63 differs from 1.5 * 2^23 in the last seven bits alone. As an
- * exponent it is too great by 64, which the polynomial makes up for. */
+/* 1.5 * 2^23 + 512 + n for n = -512 ... 511 differs from 1.5 * 2^23 in the last ten bits alone. As an
+ * exponent it is too great by 64, which the roots make up for. */
 #define MODERATE_LEAST 0x1.8p23F
-#define MODERATE_SHIFT (MODERATE_LEAST + 64.0F)
+#define MODERATE_SHIFT (MODERATE_LEAST + 512.0F)
 
 typedef struct {
     const float *row;
@@ -34,36 +34,21 @@ typedef struct {
     const float *keep; /* all bits set, none for the label; NULL without a label */
 } moderate_place;
 
-/* The bits in which a sum of shift and k differs from the least one. */
-FOCAL_BODY vf moderate_k(vf magic) {
+/* The bits in which a sum of shift and n differs from the least one. */
+FOCAL_BODY vf moderate_n(vf magic) {
     return vf_xor(magic, vf_set(MODERATE_LEAST));
 }
 
-/* The terms of `steps` whole steps, by exp_reduce() and exp_reduced_times(). They take turns, since
- * the chain of one is ten times as long as its share of the execution units. */
+/* The terms of `steps` whole steps, which take turns. */
 FOCAL_BODY void moderate_steps(const moderate_place *at, size_t i, size_t steps, vf *e,
                                vf *seen) {
     exp_argument reduced[4];
-    vf n[4];
     for (size_t k = 0; k < steps; k++)
-        reduced[k].magic = vf_fma(vf_load(at->row + i + k * FOCAL_STEP), vf_set(0x1.715476p+0F),
-                                  vf_set(MODERATE_SHIFT));
+        e[k] = vf_load(at->row + i + k * FOCAL_STEP);
+    exp_reduce_each(steps, e, vf_set(MODERATE_SHIFT), reduced);
     for (size_t k = 0; k < steps; k++)
-        n[k] = vf_sub(reduced[k].magic, vf_set(MODERATE_SHIFT));
-    for (size_t k = 0; k < steps; k++)
-        *seen = vf_or(*seen, moderate_k(reduced[k].magic));
-    for (size_t k = 0; k < steps; k++)
-        reduced[k].r =
-            vf_fma(n[k], vf_set(-0x1.62e430p-1F), vf_load(at->row + i + k * FOCAL_STEP));
-    for (size_t k = 0; k < steps; k++)
-        reduced[k].r = vf_fma(n[k], vf_set(0x1.05c61p-29F), reduced[k].r);
-    for (size_t k = 0; k < steps; k++)
-        e[k] = vf_set(exp_coefficients[0] * 0x1p-64F);
-    for (size_t j = 1; j < EXP_COEFFICIENTS; j++)
-        for (size_t k = 0; k < steps; k++)
-            e[k] = vf_fma(e[k], reduced[k].r, vf_set(exp_coefficients[j] * 0x1p-64F));
-    for (size_t k = 0; k < steps; k++)
-        e[k] = vf_pow2_scale(e[k], reduced[k].magic);
+        *seen = vf_or(*seen, moderate_n(reduced[k].magic));
+    exp_reduced_each(steps, reduced, exp_roots_small, e);
     for (size_t k = 0; k < steps; k++) {
         if (at->gradient)
             vf_store(at->gradient + i + k * FOCAL_STEP, e[k]);
@@ -75,18 +60,18 @@ FOCAL_BODY void moderate_steps(const moderate_place *at, size_t i, size_t steps,
 /* The terms of the last `count` elements of a row, fewer than a step. */
 FOCAL_BODY vf moderate_end(const moderate_place *at, size_t i, size_t count, vf *seen) {
     exp_argument reduced = exp_reduce(vf_load_n(at->row + i, count), vf_set(MODERATE_SHIFT));
-    *seen = vf_or(*seen, moderate_k(reduced.magic));
-    vf e = exp_reduced_times(reduced, 0x1p-64F);
+    *seen = vf_or(*seen, moderate_n(reduced.magic));
+    vf e = exp_reduced(reduced, exp_roots_small);
     if (at->gradient)
         vf_store_n(at->gradient + i, e, count);
     e = vf_select(vm_first(count), e, vf_set(0.0F));
     return at->keep ? vf_and(e, vf_load(at->keep + i)) : e;
 }
 
-/* Whether none but the last seven bits is set. Two numbers whose other bits are apart, since
+/* Whether none but the last ten bits is set. Two numbers whose other bits are apart, since
  * comparing subnormal numbers could depend on the floating-point environment. */
 FOCAL_BODY bool moderate_all(vf seen) {
-    vf one = vf_set(0x1.0000fep0F), two = vf_set(0x1.0000fep1F);
+    vf one = vf_set(0x1.0007fep0F), two = vf_set(0x1.0007fep1F);
     return vm_all(vm_eq(vf_or(seen, one), one)) && vm_all(vm_eq(vf_or(seen, two), two));
 }
 
@@ -155,8 +140,7 @@ FOCAL_SHARED bool moderate_row(const float *row, size_t classes) {
     for (size_t i = 0; i < classes; i += FOCAL_STEP) {
         size_t left = classes - i;
         vf x = left < FOCAL_STEP ? vf_load_n(row + i, left) : vf_load(row + i);
-        vf magic = exp_reduce(x, vf_set(MODERATE_SHIFT)).magic;
-        seen = vf_or(seen, vf_xor(magic, vf_set(MODERATE_LEAST)));
+        seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
     }
     return moderate_all(seen);
 }

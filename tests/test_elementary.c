@@ -37,6 +37,8 @@ typedef struct {
 static row rows[8];
 static size_t row_count;
 static uint64_t different; /* steps in which a row had other bits than the first */
+static uint64_t apart;     /* scaled exponentials that are not 2^64 times the plain one */
+static uint64_t outside;   /* exponentials of 0 or less that are not in (0, 1] */
 
 /* In spacings of floats at the exact value, which a double holds to 2^-29 of them. */
 static double error_ulp(float got, double exact) {
@@ -65,6 +67,22 @@ static void try_exponential(const float *a, worst *w) {
         note(w, got[i], exp((double)a[i]), a[i]);
     for (size_t r = 1; r < row_count; r++) {
         rows[r].table->exponential(a, other);
+        different += memcmp(got, other, sizeof got) != 0;
+    }
+}
+
+/* The same times 2^64. Down to -87 it must be the other's, and logistic functions need results of 0 to 1. */
+static void try_scaled(const float *a, worst *w) {
+    float got[STEP], other[STEP], plain[STEP];
+    rows[0].table->exponential_scaled(a, got);
+    rows[0].table->exponential(a, plain);
+    for (int i = 0; i < STEP; i++) {
+        note(w, got[i], exp((double)a[i]) * 0x1p64, a[i]);
+        apart += a[i] >= -87.0F && plain[i] * 0x1p64F != got[i];
+        outside += !(got[i] > 0.0F && got[i] <= 0x1p64F);
+    }
+    for (size_t r = 1; r < row_count; r++) {
+        rows[r].table->exponential_scaled(a, other);
         different += memcmp(got, other, sizeof got) != 0;
     }
 }
@@ -99,10 +117,12 @@ static void report(const worst *w) {
 }
 
 static void sweep(uint32_t stride) {
-    const uint32_t below = ulp_bits_f32(87.0F) + 1, above = ulp_bits_f32(44.0F) + 1;
+    const uint32_t below = ulp_bits_f32(87.0F) + 1, above = ulp_bits_f32(44.3F) + 1;
+    const uint32_t cut = ulp_bits_f32(131.0F) + 1;
     const uint32_t unit = ulp_bits_f32(1.0F) + 1;
     worst negative = {"exp, -87 to 0", EXPONENTIAL_BOUND, 0.0, 0.0F};
-    worst positive = {"exp, 0 to 44", EXPONENTIAL_BOUND, 0.0, 0.0F};
+    worst positive = {"exp, 0 to 44.3", EXPONENTIAL_BOUND, 0.0, 0.0F};
+    worst scaled = {"exp 2^64, -131 to 0", EXPONENTIAL_BOUND, 0.0, 0.0F};
     worst smaller = {"e / (1 + e), up to 1/4", SMALLER_BOUND, 0.0, 0.0F};
     worst upper = {"e / (1 + e), 1/4 to 1", SMALLER_UPPER_BOUND, 0.0, 0.0F};
     worst log1p_e = {"log1p(e), 0 to 1", LOG1P_BOUND, 0.0, 0.0F};
@@ -116,12 +136,17 @@ static void sweep(uint32_t stride) {
         fill(step, 0, k, above, stride);
         try_exponential(step, &positive);
     }
+    for (uint64_t k = 0; k * each < cut; k++) {
+        fill(step, UINT32_C(0x80000000), k, cut, stride);
+        try_scaled(step, &scaled);
+    }
     for (uint64_t k = 0; k * each < unit; k++) {
         fill(step, 0, k, unit, stride);
         try_logistic(step, &smaller, &upper, &log1p_e);
     }
     report(&negative);
     report(&positive);
+    report(&scaled);
     report(&smaller);
     report(&upper);
     report(&log1p_e);
@@ -159,6 +184,10 @@ int main(int argc, char **argv) {
     find_rows();
     if (CHECK(row_count > 0))
         sweep((uint32_t)stride);
+    CHECK_CASE(apart == 0, "%llu scaled exponentials are not 2^64 times the plain ones",
+               (unsigned long long)apart);
+    CHECK_CASE(outside == 0, "%llu exponentials are not in (0, 1]",
+               (unsigned long long)outside);
     CHECK_CASE(different == 0, "%llu steps differ between rows", (unsigned long long)different);
     return check_report();
 }

@@ -1,5 +1,5 @@
-/* Softmax rows at the border of what tier fast sums without a maximum (k = round(x / ln 2) within
- * -64 ... 63): logits on either side of it, one that leaves it late in a long row, masked classes, and
+/* Softmax rows at the border of what tier fast sums without a maximum (n = round(8 x / ln 2) within
+ * -512 ... 511): logits on either side of it, one that leaves it late in a long row, masked classes, and
  * gradients in place of the logits. Results within the bound of long double, the same bits on
  * every ISA row. */
 #include "check.h"
@@ -8,7 +8,7 @@
 #include "random.h"
 #include "ulp.h"
 
-enum { CLASSES_MOST = 1100 };
+enum { CLASSES_MOST = 2200 };
 static float logits[CLASSES_MOST], gradient[CLASSES_MOST], in_place[CLASSES_MOST];
 static float reference[CLASSES_MOST];
 static long double exact[CLASSES_MOST];
@@ -80,15 +80,15 @@ static void check_labels(row_case row, double gamma) {
 }
 
 static void check_row(const char *isa) {
-    /* k is 63 and 64, -64 and -65 on the two sides: (k + 1/2) ln 2. */
-    static const float borders[] = {44.01F,  44.02F,     -44.70F, -44.71F,
+    /* n is 511 and 512, -512 and -513 on the two sides: (n + 1/2) ln 2 / 8. */
+    static const float borders[] = {44.31F,  44.32F,     -44.40F, -44.41F,
                                     -100.0F, -HUGE_VALF, 90.0F};
-    static const size_t sizes[] = {2, 17, 80, 255, 256, 257, 300, 1000, 1100};
+    static const size_t sizes[] = {2, 17, 80, 255, 256, 257, 300, 1000, 1024, 1025, 2200};
     random_source source = random_named(11, "moderate", 8);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         const size_t classes = sizes[s];
         row_case row = {.isa = isa, .classes = classes, .what = "wide"};
-        fill(&source, classes, 44.0F);
+        fill(&source, classes, 44.3F);
         check_labels(row, 2.0);
         for (size_t b = 0; b < sizeof borders / sizeof *borders; b++) {
             const size_t places[] = {0, classes / 2, classes - 1};
@@ -101,8 +101,12 @@ static void check_row(const char *isa) {
         }
         row.what = "all at the border";
         for (size_t c = 0; c < classes; c++)
-            logits[c] = c & 1 ? 44.01F : -44.70F;
+            logits[c] = c & 1 ? 44.31F : -44.40F;
         check_labels(row, 2.0);
+        row.what = "all equal";
+        for (size_t c = 0; c < classes; c++)
+            logits[c] = 1.25F;
+        check_labels(row, 5.0);
         row.what = "a label that outweighs all";
         for (size_t c = 0; c < classes; c++)
             logits[c] = -44.0F;

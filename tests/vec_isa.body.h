@@ -18,6 +18,7 @@
 #define BODY_vf_from_vf(op)           vf_store(out, op(vf_load(a)))
 #define BODY_vf_from_2vf(op)          vf_store(out, op(vf_load(a), vf_load(b)))
 #define BODY_vf_from_3vf(op)          vf_store(out, op(vf_load(a), vf_load(b), vf_load(c)))
+#define BODY_vf_from_8_and_vf(op)     vf_store(out, op((const float *)a, vf_load(b)))
 #define BODY_float_from_vf(op)        *(float *)out = op(vf_load(a))
 #define BODY_vm_from_2vf(op)          MASK_RESULT(op(vf_load(a), vf_load(b)))
 #define BODY_vm_from_2vm(op)          MASK_RESULT(op(vm_load_u8(a), vm_load_u8(b)))
@@ -61,7 +62,11 @@
 #include "elementary.h"
 
 static void exponential(const float *a, float *result) {
-    vf_store(result, exp_reduced(exp_reduce(vf_load(a), vf_set(0x1.8p23F))));
+    vf_store(result, exp_reduced(exp_reduce(vf_load(a), vf_set(0x1.8p23F)), exp_roots));
+}
+
+static void exponential_scaled(const float *a, float *result) {
+    vf_store(result, exp_scaled(vf_load(a), NULL));
 }
 
 static void logistic(const float *e, float *smaller, float *log1p_e) {
@@ -79,5 +84,6 @@ const vec_table TABLE_NAME(FOCAL_ISA) = {
 #undef FOCAL_VOCABULARY
     },
     exponential,
+    exponential_scaled,
     logistic,
 };

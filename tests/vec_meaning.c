@@ -151,7 +151,14 @@ FLOATS(vf_neg, with_bits(bits_of(x) ^ 0x80000000U))
 FLOATS(vf_and, with_bits(bits_of(x) & bits_of(y)))
 FLOATS(vf_or, with_bits(bits_of(x) | bits_of(y)))
 FLOATS(vf_xor, with_bits(bits_of(x) ^ bits_of(y)))
-FLOATS(vf_pow2_scale, with_bits(bits_of(x) + (bits_of(y) << 23)))
+MEANING(vf_pow2_eighths) {
+    UNUSED;
+    for (size_t i = 0; i < 16; i++) {
+        const uint32_t eighths = bits_of(((const float *)b)[i]);
+        const uint32_t root = bits_of(((const float *)a)[eighths % 8]);
+        ((float *)out)[i] = with_bits(root + (eighths << 20));
+    }
+}
 FLOATS(vm_lt, x < y ? 1.0F : 0.0F)
 FLOATS(vm_eq, x == y ? 1.0F : 0.0F)
 BYTES(vm_xor, (x != 0) != (y != 0))

@@ -18,6 +18,7 @@ static const vec_signature vm_from_count = {'F', '-', '-', '-', BY_COUNT};
 static const vec_signature vf_from_vf = {'F', 'F', '-', '-', BY_VALUE};
 static const vec_signature vf_from_2vf = {'F', 'F', 'F', '-', BY_VALUE};
 static const vec_signature vf_from_3vf = {'F', 'F', 'F', 'F', BY_VALUE};
+static const vec_signature vf_from_8_and_vf = {'F', 'F', 'F', '-', BY_VALUE};
 static const vec_signature bool_from_vm = {'f', 'M', '-', '-', BY_VALUE};
 static const vec_signature float_from_vf = {'f', 'F', '-', '-', BY_VALUE};
 static const vec_signature vm_from_2vf = {'F', 'F', 'F', '-', BY_VALUE};

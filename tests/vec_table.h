@@ -19,9 +19,10 @@ typedef void vec_function(void *out, const void *a, const void *b, const void *c
 
 typedef struct vec_table {
     vec_function *functions[VEC_COUNT];
-    /* Tier fast's functions of elementary.h, of 16 floats: exp(a) for a down to -87, and e / (1 + e)
-     * and log1p(e) for 0 <= e <= 1. */
+    /* Tier fast's functions of elementary.h, of 16 floats: exp(a) for a down to -87, exp(a) 2^64 for a
+     * from 0 to -131, and e / (1 + e) and log1p(e) for 0 <= e <= 1. */
     void (*exponential)(const float *a, float *result);
+    void (*exponential_scaled)(const float *a, float *result);
     void (*logistic)(const float *e, float *smaller, float *log1p_e);
 } vec_table;
 

@@ -135,13 +135,15 @@ FOCAL_INLINE vf vf_or(vf a, vf b) {
 FOCAL_INLINE vf vf_xor(vf a, vf b) {
     return (vf){_mm256_xor_ps(a.low, b.low), _mm256_xor_ps(a.high, b.high)};
 }
-FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
-    return (vf){
-        _mm256_castsi256_ps(_mm256_add_epi32(
-            _mm256_castps_si256(a.low), _mm256_slli_epi32(_mm256_castps_si256(magic.low), 23))),
-        _mm256_castsi256_ps(
-            _mm256_add_epi32(_mm256_castps_si256(a.high),
-                             _mm256_slli_epi32(_mm256_castps_si256(magic.high), 23)))};
+
+FOCAL_INLINE __m256 avx2_pow2_eighths(const float *eight, __m256 magic) {
+    __m256i index = _mm256_castps_si256(magic);
+    __m256 root = _mm256_permutevar8x32_ps(_mm256_loadu_ps(eight), index);
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(root), _mm256_slli_epi32(index, 20)));
+}
+FOCAL_INLINE vf vf_pow2_eighths(const float *eight, vf magic) {
+    return (vf){avx2_pow2_eighths(eight, magic.low), avx2_pow2_eighths(eight, magic.high)};
 }
 
 FOCAL_INLINE vm vm_lt(vf a, vf b) {

@@ -108,9 +108,13 @@ FOCAL_INLINE vf vf_or(vf a, vf b) {
 FOCAL_INLINE vf vf_xor(vf a, vf b) {
     return (vf){_mm512_xor_ps(a.all, b.all)};
 }
-FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
-    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(magic.all), 23);
-    return (vf){_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.all), exponent))};
+
+/* The instruction looks up one of sixteen: twice the eight, so that bit 3 does not matter. */
+FOCAL_INLINE vf vf_pow2_eighths(const float *eight, vf magic) {
+    __m512i index = _mm512_castps_si512(magic.all);
+    __m512 twice = _mm512_broadcast_f32x8(_mm256_loadu_ps(eight));
+    __m512i root = _mm512_castps_si512(_mm512_permutexvar_ps(index, twice));
+    return (vf){_mm512_castsi512_ps(_mm512_add_epi32(root, _mm512_slli_epi32(index, 20)))};
 }
 
 FOCAL_INLINE vm vm_lt(vf a, vf b) {

@@ -157,10 +157,18 @@ FOCAL_INLINE vf vf_xor(vf a, vf b) {
     return EACH(vf, F);
 #undef F
 }
-FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
-#define F(i)                                                                                   \
-    vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a.part[i]),                          \
-                                    vshlq_n_u32(vreinterpretq_u32_f32(magic.part[i]), 23)))
+
+/* The bytes of entry j are 4 j to 4 j + 3 of the table. It is loaded as a pair, since gcc 12 builds pairs
+ * of registers in memory, for every look-up anew. */
+FOCAL_INLINE float32x4_t neon_pow2_eighths(const float *eight, uint32x4_t magic) {
+    uint8x16x2_t table = vld1q_u8_x2((const uint8_t *)(const void *)eight);
+    uint32x4_t index = vandq_u32(magic, vdupq_n_u32(7));
+    uint32x4_t bytes = vmlaq_u32(vdupq_n_u32(0x03020100U), index, vdupq_n_u32(0x04040404U));
+    uint32x4_t root = vreinterpretq_u32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes)));
+    return vreinterpretq_f32_u32(vaddq_u32(root, vshlq_n_u32(magic, 20)));
+}
+FOCAL_INLINE vf vf_pow2_eighths(const float *eight, vf magic) {
+#define F(i) neon_pow2_eighths(eight, vreinterpretq_u32_f32(magic.part[i]))
     return EACH(vf, F);
 #undef F
 }

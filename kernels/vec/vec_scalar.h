@@ -146,9 +146,11 @@ FOCAL_INLINE vf vf_or(vf a, vf b) {
 FOCAL_INLINE vf vf_xor(vf a, vf b) {
     EACH(r, vf, 16, scalar_from_bits32(scalar_bits32(a.lane[i]) ^ scalar_bits32(b.lane[i])));
 }
-FOCAL_INLINE vf vf_pow2_scale(vf a, vf magic) {
+
+FOCAL_INLINE vf vf_pow2_eighths(const float *eight, vf magic) {
     EACH(r, vf, 16,
-         scalar_from_bits32(scalar_bits32(a.lane[i]) + (scalar_bits32(magic.lane[i]) << 23)));
+         scalar_from_bits32(scalar_bits32(eight[scalar_bits32(magic.lane[i]) & 7]) +
+                            (scalar_bits32(magic.lane[i]) << 20)));
 }
 
 FOCAL_INLINE vm vm_lt(vf a, vf b) {
