@@ -57,7 +57,7 @@ FOCAL_SHARED bool columns_exponentials(const columns_strip *strip, float *e) {
 
 /* Which rows are not moderate, by moderate_all()'s two comparisons. */
 FOCAL_SHARED void columns_find_far(const columns_strip *strip, float *far) {
-    vf one = vf_set(0x1.0007fep0F), two = vf_set(0x1.0007fep1F);
+    vf one = vf_set(MODERATE_ONE), two = vf_set(MODERATE_TWO);
     vf yes = vf_set(1.0F), no = vf_set(0.0F);
     for (size_t i = 0; i < strip->rows; i += FOCAL_STEP) {
         size_t left = strip->rows - i;
@@ -115,7 +115,7 @@ FOCAL_SHARED void columns_quad(const float *e, size_t stride, size_t classes, fl
     columns_lanes_of(whole, e, stride, rest, FOCAL_STEP, lanes);
 }
 
-/* The lanes of a run, as vsum_step() and vsum_fold() add its quads. */
+/* The lanes of a run, as moderate_run() adds its quads. */
 FOCAL_SHARED void columns_run(const float *e, size_t stride, size_t classes, float *lanes) {
     float quads[4][COLUMNS_LANES];
     for (size_t q = 0; q < 4; q++) {

@@ -1,15 +1,16 @@
 /* The exponentials of a softmax row in one pass, without its maximum: for moderate logits, which
  * most rows have.
  *
- * With x = n ln 2 / 8 + r all terms exp(x) = 2^(n / 8) exp(r) of a row with -512 <= n < 512 are normal floats,
- * and so are their sums; the row arithmetic needs no more than the ratio of label to others. Whether n
- * stays within the range, NaN and infinities included, shows in the bits that hold it, which are
- * gathered on the way. Traffic: the row once, 4 bytes written per gradient. */
+ * With x = n ln 2 / 8 + r all terms exp(x) = 2^(n / 8) exp(r) of a row with -512 <= n < 512 are normal
+ * floats, and so are their sums; the row arithmetic needs no more than the ratio of label to others.
+ * Whether n stays within the range, NaN and infinities included, shows in the bits that hold it, which
+ * are gathered on the way. Traffic: the row once, 4 bytes written per gradient. */
 
-/* Elements between two widenings of the sum. Each step of a quad, each of the two f32 vectors and of
- * the quads is a pair, so equal terms add without error: 1000 equal others, as of a new network,
- * were off by 4.2 ULP of 1 - p_t with chains of 16. */
-enum { MODERATE_RUN = 256, MODERATE_QUAD = 4 * FOCAL_STEP };
+/* Elements of a run, of the quads it consists of, and between two widenings of the sum. Steps of a quad,
+ * quads of a run and runs are added in pairs, and so are the two f32 vectors of each, so that of equal
+ * terms few sums round: 1000 equal others, as of a new network, are off by 0.2 units of 2^-24; with
+ * chains of 16 they were by 4.2 ULP of 1 - p_t. */
+enum { MODERATE_RUN = 256, MODERATE_QUAD = 4 * FOCAL_STEP, MODERATE_FOLD = 4 * MODERATE_RUN };
 
 /* All bits set but for those of element MODERATE_RUN: a sliding window over it leaves out the label. */
 #define ONES_16  ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U, ~0U
@@ -27,6 +28,9 @@ static const union {
  * exponent it is too great by 64, which the roots make up for. */
 #define MODERATE_LEAST 0x1.8p23F
 #define MODERATE_SHIFT (MODERATE_LEAST + 512.0F)
+/* All ten set, in two numbers whose other bits are apart. */
+#define MODERATE_ONE 0x1.0007fep0F
+#define MODERATE_TWO 0x1.0007fep1F
 
 typedef struct {
     const float *row;
@@ -42,10 +46,11 @@ FOCAL_BODY vf moderate_n(vf magic) {
 /* The terms of `steps` whole steps, which take turns. */
 FOCAL_BODY void moderate_steps(const moderate_place *at, size_t i, size_t steps, vf *e,
                                vf *seen) {
-    exp_argument reduced[4];
+    exp_argument reduced[EXP_TURNS];
+    vf logits[EXP_TURNS];
     for (size_t k = 0; k < steps; k++)
-        e[k] = vf_load(at->row + i + k * FOCAL_STEP);
-    exp_reduce_each(steps, e, vf_set(MODERATE_SHIFT), reduced);
+        logits[k] = vf_load(at->row + i + k * FOCAL_STEP);
+    exp_reduce_each(steps, logits, vf_set(MODERATE_SHIFT), reduced);
     for (size_t k = 0; k < steps; k++)
         *seen = vf_or(*seen, moderate_n(reduced[k].magic));
     exp_reduced_each(steps, reduced, exp_roots_small, e);
@@ -68,10 +73,10 @@ FOCAL_BODY vf moderate_end(const moderate_place *at, size_t i, size_t count, vf 
     return at->keep ? vf_and(e, vf_load(at->keep + i)) : e;
 }
 
-/* Whether none but the last ten bits is set. Two numbers whose other bits are apart, since
- * comparing subnormal numbers could depend on the floating-point environment. */
+/* Whether none but the last ten bits is set. By two normal numbers, since comparing subnormal ones could
+ * depend on the floating-point environment. */
 FOCAL_BODY bool moderate_all(vf seen) {
-    vf one = vf_set(0x1.0007fep0F), two = vf_set(0x1.0007fep1F);
+    vf one = vf_set(MODERATE_ONE), two = vf_set(MODERATE_TWO);
     return vm_all(vm_eq(vf_or(seen, one), one)) && vm_all(vm_eq(vf_or(seen, two), two));
 }
 
@@ -93,7 +98,8 @@ FOCAL_BODY vf moderate_rest(const moderate_place *at, size_t i, size_t count, vf
 }
 
 /* The terms of a run, a lane each; adds to `seen`. */
-FOCAL_BODY void moderate_run(const moderate_place *at, size_t count, vsum *sum, vf *seen) {
+FOCAL_BODY vf moderate_run(const moderate_place *at, size_t count, vf *seen) {
+    vf even = vf_set(0.0F), odd = even;
     size_t i = 0;
     for (; i + MODERATE_QUAD <= count; i += MODERATE_QUAD) {
         vf e[4];
@@ -103,35 +109,74 @@ FOCAL_BODY void moderate_run(const moderate_place *at, size_t count, vsum *sum, 
             moderate_steps(at, i, 2, e, seen);
             moderate_steps(at, i + (size_t)2 * FOCAL_STEP, 2, e + 2, seen);
         }
-        vsum_step(sum, vf_add(vf_add(e[0], e[1]), vf_add(e[2], e[3])));
+        vf quad = vf_add(even, vf_add(vf_add(e[0], e[1]), vf_add(e[2], e[3])));
+        even = odd;
+        odd = quad;
     }
     if (i < count)
-        vsum_step(sum, moderate_rest(at, i, count, seen));
+        even = vf_add(even, moderate_rest(at, i, count, seen));
+    return vf_add(even, odd);
 }
 
-/* Leaves exp(x) in the gradient row, if there is one, and returns the sum of the others; -1 where a
- * logit is not moderate. */
-FOCAL_BODY double moderate_sum(const float *row, float *gradient, size_t label,
-                               size_t classes) {
+/* The sum of the others in a row of one run, with the bits of moderate_long(); -1 where a logit is not
+ * moderate. */
+FOCAL_BODY double moderate_short(const float *row, float *gradient, size_t label,
+                                 size_t classes) {
+    const float *keep = moderate_window.values + MODERATE_RUN - label;
+    vf seen = vf_set(0.0F);
+    vf terms = moderate_run(&(moderate_place){row, gradient, keep}, classes, &seen);
+    if (!moderate_all(seen))
+        return -1.0;
+    return vd_sum_lanes(vd_add(vd_widen_low(terms), vd_widen_high(terms)));
+}
+
+/* The terms of a run of a longer row. */
+FOCAL_BODY vf moderate_part(const float *row, float *gradient, size_t label, size_t first,
+                            size_t count, vf *seen) {
+    moderate_place at = {row + first, gradient ? gradient + first : NULL, NULL};
+    /* label - first wraps to a huge number when the label lies before. */
+    if (label - first < MODERATE_RUN) {
+        at.keep = moderate_window.values + MODERATE_RUN - (label - first);
+        return moderate_run(&at, count, seen);
+    }
+    /* A constant count makes a loop without ends. */
+    return count == MODERATE_RUN ? moderate_run(&at, MODERATE_RUN, seen)
+                                 : moderate_run(&at, count, seen);
+}
+
+/* The same of a row of several runs. A row that is not moderate mostly shows it in the first. */
+FOCAL_BODY double moderate_long(const float *row, float *gradient, size_t label,
+                                size_t classes) {
     vsum sum = vsum_zero();
-    for (size_t run = 0; run < classes; run += MODERATE_RUN) {
-        size_t count = classes - run < MODERATE_RUN ? classes - run : MODERATE_RUN;
-        float *to = gradient ? gradient + run : NULL;
-        vf seen = vf_set(0.0F);
-        /* label - run wraps to a huge number when the label lies before. */
-        if (label - run < MODERATE_RUN) {
-            const float *keep = moderate_window.values + MODERATE_RUN - (label - run);
-            moderate_run(&(moderate_place){row + run, to, keep}, count, &sum, &seen);
-        } else if (count == MODERATE_RUN) {
-            moderate_run(&(moderate_place){row + run, to, NULL}, MODERATE_RUN, &sum, &seen);
-        } else {
-            moderate_run(&(moderate_place){row + run, to, NULL}, count, &sum, &seen);
-        }
-        if (!moderate_all(seen))
+    vf seen = vf_set(0.0F);
+    for (size_t first = 0; first < classes; first += MODERATE_RUN) {
+        size_t left = classes - first, count = left < MODERATE_RUN ? left : MODERATE_RUN;
+        vsum_step(&sum, moderate_part(row, gradient, label, first, count, &seen));
+        bool fold = count == left || (first + MODERATE_RUN) % MODERATE_FOLD == 0;
+        if ((fold || first == 0) && !moderate_all(seen))
             return -1.0;
-        vsum_fold(&sum);
+        if (fold)
+            vsum_fold(&sum);
     }
     return vsum_total(&sum);
+}
+
+FOCAL_SHARED double moderate_short_loss(const float *row, size_t label, size_t classes) {
+    return moderate_short(row, NULL, label, classes);
+}
+
+FOCAL_SHARED double moderate_short_gradient(const float *row, float *gradient, size_t label,
+                                            size_t classes) {
+    return moderate_short(row, gradient, label, classes);
+}
+
+FOCAL_SHARED double moderate_long_loss(const float *row, size_t label, size_t classes) {
+    return moderate_long(row, NULL, label, classes);
+}
+
+FOCAL_SHARED double moderate_long_gradient(const float *row, float *gradient, size_t label,
+                                           size_t classes) {
+    return moderate_long(row, gradient, label, classes);
 }
 
 /* Whether all logits are moderate, for rows whose gradient takes their place. */
@@ -145,20 +190,16 @@ FOCAL_SHARED bool moderate_row(const float *row, size_t classes) {
     return moderate_all(seen);
 }
 
-FOCAL_SHARED double moderate_loss(const float *row, size_t label, size_t classes) {
-    return moderate_sum(row, NULL, label, classes);
-}
-
-FOCAL_SHARED double moderate_gradient(const float *row, float *gradient, size_t label,
-                                      size_t classes) {
-    return moderate_sum(row, gradient, label, classes);
-}
-
+/* Leaves exp(x) in the gradient row, if there is one, and returns the sum of the others; -1 where a
+ * logit is not moderate. */
 FOCAL_BODY double softmax_moderate_others(const float *row, float *gradient, size_t label,
                                           size_t classes) {
+    bool is_short = classes <= MODERATE_RUN;
     if (!gradient)
-        return moderate_loss(row, label, classes);
+        return is_short ? moderate_short_loss(row, label, classes)
+                        : moderate_long_loss(row, label, classes);
     if (gradient == row && !moderate_row(row, classes))
         return -1.0;
-    return moderate_gradient(row, gradient, label, classes);
+    return is_short ? moderate_short_gradient(row, gradient, label, classes)
+                    : moderate_long_gradient(row, gradient, label, classes);
 }

@@ -68,13 +68,15 @@ static void fill(random_source *source, size_t classes, float width) {
         logits[c] = width * ((float)random_below(source, 1U << 24) * 0x1p-23F - 1.0F);
 }
 
-/* A label in the first, a middle and the last run of 256. */
+/* Labels in the first, a middle and the last run of 256, and at the ends of runs; sums are widened every
+ * 1024. */
 static void check_labels(row_case row, double gamma) {
-    const size_t labels[] = {0, row.classes / 2, row.classes - 1};
+    const size_t labels[] = {0, row.classes / 2, row.classes - 1, 255, 256, 1023, 1024};
     row.gamma = gamma;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
         row.label = (uint32_t)labels[i];
-        if (logits[labels[i]] > -HUGE_VALF) /* a masked label costs infinity */
+        /* A masked label costs infinity. */
+        if (labels[i] < row.classes && logits[labels[i]] > -HUGE_VALF)
             check(row);
     }
 }
@@ -83,7 +85,8 @@ static void check_row(const char *isa) {
     /* n is 511 and 512, -512 and -513 on the two sides: (n + 1/2) ln 2 / 8. */
     static const float borders[] = {44.31F,  44.32F,     -44.40F, -44.41F,
                                     -100.0F, -HUGE_VALF, 90.0F};
-    static const size_t sizes[] = {2, 17, 80, 255, 256, 257, 300, 1000, 1024, 1025, 2200};
+    static const size_t sizes[] = {2,   17,   80,   255,  256,  257,  300,
+                                   512, 1000, 1023, 1024, 1025, 2049, 2200};
     random_source source = random_named(11, "moderate", 8);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         const size_t classes = sizes[s];
