@@ -18,11 +18,12 @@ bool focal_has_row_factors(const focal_call *call) {
            (focal_call_has_weights(call) || problem->alpha_mode > FOCAL_ALPHA_SCALAR);
 }
 
-/* An infinity would make NaN of a loss of 0, and 0 makes 0 of an infinite one. */
-static float round_product(double product) {
-    if (product > 0.0 && product < (double)FLT_TRUE_MIN)
-        return FLT_TRUE_MIN;
-    return product > (double)FLT_MAX ? FLT_MAX : (float)product;
+/* An infinity would make NaN of a loss of 0, and 0 makes 0 of an infinite one. One selection after the
+ * other, of which compilers make vectors. */
+static inline float round_product(double product) {
+    double high = product < (double)FLT_MAX ? product : (double)FLT_MAX;
+    double least = high > (double)FLT_TRUE_MIN ? high : (double)FLT_TRUE_MIN;
+    return (float)(product > 0.0 ? least : product);
 }
 
 static void fill(float *weights, float weight, size_t count) {
@@ -62,44 +63,121 @@ static const float *spread_classes(const focal_call *call, const focal_tile *til
     return weights;
 }
 
-/* alpha_t of a class, exact for targets 0 and 1. */
-static double class_alpha(const focal_problem *problem, size_t class, double target) {
-    double alpha = problem->class_alpha[class];
-    return alpha * target + (1.0 - alpha) * (1.0 - target);
+/* Elements whose products are made at once: several rows, or a part of one. */
+enum { PIECE = 256 };
+
+/* The first is element `first` of kept row `row`; several rows are whole. */
+typedef struct {
+    size_t row, first, rows, columns;
+} product_piece;
+
+/* What the products of a tile have to do with classes, as often one after the other as a piece has rows;
+ * NULL without. */
+typedef struct {
+    const double *weight, *alpha;
+} class_factors;
+
+static const double *repeat(const double *of_classes, size_t column, size_t width, size_t rows,
+                            double *copies) {
+    if (!of_classes || rows == 1)
+        return of_classes ? of_classes + column : NULL;
+    for (size_t r = 0; r < rows; r++)
+        memcpy(copies + r * width, of_classes + column, width * sizeof *copies);
+    return copies;
 }
 
-/* Target of the tile's column `c` in its kept row `row`. */
-static double target_at(const focal_problem *problem, const focal_span *span, size_t row,
-                        size_t c) {
-    size_t at = row * span->classes + c;
+/* alpha_t of rows whose targets are all 0 but for one, exactly as of other targets. */
+static void multiply_label_alphas(const double *alpha, const int32_t *labels,
+                                  const product_piece *piece, double *products) {
+    double positive[PIECE];
+    int64_t first = (int64_t)piece->first, columns = (int64_t)piece->columns;
+    for (size_t r = 0; r < piece->rows; r++) {
+        int64_t column = labels[r] - first;
+        positive[r] =
+            column >= 0 && column < columns ? products[(int64_t)r * columns + column] : 0.0;
+    }
+    for (size_t i = 0; i < piece->rows * piece->columns; i++)
+        products[i] *= 1.0 - alpha[i];
+    for (size_t r = 0; r < piece->rows; r++) {
+        int64_t column = labels[r] - first;
+        if (column >= 0 && column < columns)
+            products[(int64_t)r * columns + column] = positive[r] * alpha[column];
+    }
+}
+
+#define DEFINE_ALPHAS(name, type)                                                              \
+    static void multiply_alphas_##name(const double *alpha, const type *targets,               \
+                                       double *products, size_t count) {                       \
+        for (size_t i = 0; i < count; i++) {                                                   \
+            double target = (double)targets[i];                                                \
+            products[i] *= alpha[i] * target + (1.0 - alpha[i]) * (1.0 - target);              \
+        }                                                                                      \
+    }
+DEFINE_ALPHAS(f32, float)
+DEFINE_ALPHAS(u8, uint8_t)
+#undef DEFINE_ALPHAS
+
+static void multiply_alphas(const focal_problem *problem, const focal_span *span,
+                            const product_piece *piece, const double *alpha, double *products) {
+    size_t at = piece->row * span->classes + piece->first;
+    size_t count = piece->rows * piece->columns;
     if (!span->targets)
-        return (int64_t)c == span->labels[row];
-    return problem->target_kind == FOCAL_TARGET_DENSE
-               ? (double)((const float *)span->targets)[at]
-               : (double)((const uint8_t *)span->targets)[at];
+        multiply_label_alphas(alpha, span->labels + piece->row, piece, products);
+    else if (problem->target_kind == FOCAL_TARGET_DENSE)
+        multiply_alphas_f32(alpha, (const float *)span->targets + at, products, count);
+    else
+        multiply_alphas_u8(alpha, (const uint8_t *)span->targets + at, products, count);
 }
 
-/* Products of several, or of alphas alone. The elements' weights may lie in `weights` already. */
+/* Begins the products with the weights of kept rows, of which *row is the tile's next. */
+static void start_products(const focal_call *call, const focal_tile *tile,
+                           const product_piece *piece, size_t *row, double *products) {
+    const float *row_weight = call->buffers.row_weight;
+    for (size_t r = 0; r < piece->rows; r++) {
+        while (tile->skip && tile->skip[*row])
+            ++*row;
+        double weight = row_weight ? (double)row_weight[tile->row + *row] : 1.0;
+        for (size_t c = 0; c < piece->columns; c++)
+            *products++ = weight;
+        *row += piece->first + piece->columns == tile->width;
+    }
+}
+
+/* Multiplies products that hold rows' weights by the others, in this order. `elements` may be `weights`. */
+static void multiply_piece(const focal_problem *problem, const focal_span *span,
+                           const class_factors *factors, const product_piece *piece,
+                           const float *elements, double *products, float *weights) {
+    const size_t count = piece->rows * piece->columns;
+    for (size_t i = 0; elements && i < count; i++)
+        products[i] *= (double)elements[i];
+    for (size_t i = 0; factors->weight && i < count; i++)
+        products[i] *= factors->weight[piece->first + i];
+    if (factors->alpha)
+        multiply_alphas(problem, span, piece, factors->alpha + piece->first, products);
+    for (size_t i = 0; i < count; i++)
+        weights[i] = round_product(products[i]);
+}
+
+/* Products of several weights, or of alphas alone, by loops that compilers make vectors of. The elements'
+ * weights may lie in `weights` already. */
 static const float *multiply(const focal_call *call, const focal_tile *tile,
                              const focal_span *span, const float *elements, float *weights) {
     const focal_problem *problem = &call->plan->problem;
-    const float *row_weight = call->buffers.row_weight;
-    size_t at = 0, kept = 0;
-    for (size_t r = 0; r < tile->rows; r++) {
-        if (tile->skip && tile->skip[r])
-            continue;
-        for (size_t c = 0; c < tile->width; c++, at++) {
-            size_t class = tile->column + c;
-            double product = row_weight ? (double)row_weight[tile->row + r] : 1.0;
-            if (elements)
-                product *= (double)elements[at];
-            if (problem->class_weight)
-                product *= problem->class_weight[class];
-            if (problem->class_alpha)
-                product *= class_alpha(problem, class, target_at(problem, span, kept, c));
-            weights[at] = round_product(product);
-        }
-        kept++;
+    const size_t width = tile->width, most = width < PIECE ? PIECE / width : 1;
+    double products[PIECE], copies[2][PIECE];
+    const class_factors factors = {
+        repeat(problem->class_weight, tile->column, width, most, copies[0]),
+        repeat(problem->class_alpha, tile->column, width, most, copies[1])};
+    product_piece piece = {0, 0, 0, 0};
+    for (size_t at = 0, row = 0; at < tile->kept * width; at += piece.rows * piece.columns) {
+        piece.row = at / width;
+        piece.first = at % width;
+        size_t rows_left = tile->kept - piece.row, columns_left = width - piece.first;
+        piece.rows = most < rows_left ? most : rows_left;
+        piece.columns = columns_left < PIECE ? columns_left : PIECE;
+        start_products(call, tile, &piece, &row, products);
+        multiply_piece(problem, span, &factors, &piece, elements ? elements + at : NULL,
+                       products, weights + at);
     }
     return weights;
 }
