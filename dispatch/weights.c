@@ -106,11 +106,11 @@ static void multiply_label_alphas(const double *alpha, const int32_t *labels,
 }
 
 #define DEFINE_ALPHAS(name, type)                                                              \
-    static void multiply_alphas_##name(const double *alpha, const type *targets,               \
-                                       double *products, size_t count) {                       \
+    static void take_alphas_##name(const double *alpha, const type *targets, double *alpha_t,  \
+                                   size_t count) {                                             \
         for (size_t i = 0; i < count; i++) {                                                   \
             double target = (double)targets[i];                                                \
-            products[i] *= alpha[i] * target + (1.0 - alpha[i]) * (1.0 - target);              \
+            alpha_t[i] = alpha[i] * target + (1.0 - alpha[i]) * (1.0 - target);                \
         }                                                                                      \
     }
 DEFINE_ALPHAS(f32, float)
@@ -121,12 +121,18 @@ static void multiply_alphas(const focal_problem *problem, const focal_span *span
                             const product_piece *piece, const double *alpha, double *products) {
     size_t at = piece->row * span->classes + piece->first;
     size_t count = piece->rows * piece->columns;
-    if (!span->targets)
+    double alpha_t[PIECE];
+    if (!span->targets) {
         multiply_label_alphas(alpha, span->labels + piece->row, piece, products);
-    else if (problem->target_kind == FOCAL_TARGET_DENSE)
-        multiply_alphas_f32(alpha, (const float *)span->targets + at, products, count);
+        return;
+    }
+    if (problem->target_kind == FOCAL_TARGET_DENSE)
+        take_alphas_f32(alpha, (const float *)span->targets + at, alpha_t, count);
     else
-        multiply_alphas_u8(alpha, (const uint8_t *)span->targets + at, products, count);
+        take_alphas_u8(alpha, (const uint8_t *)span->targets + at, alpha_t, count);
+    /* A product of 0 stays, whatever the target. */
+    for (size_t i = 0; i < count; i++)
+        products[i] *= products[i] == 0.0 ? 1.0 : alpha_t[i];
 }
 
 /* Begins the products with the weights of kept rows, of which *row is the tile's next. */

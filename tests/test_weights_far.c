@@ -12,6 +12,20 @@ static bool is_near(double got, long double exact, long double relative) {
 
 enum { FEW = 80 };
 
+static focal_sums run_buffers(const char *isa, const focal_problem *p, const focal_buffers *b) {
+    focal_plan *plan = NULL;
+    focal_error error = FOCAL_ERROR_INIT;
+    focal_options options;
+    focal_options_init(&options);
+    options.isa = isa;
+    focal_sums sums = FOCAL_SUMS_INIT;
+    if (focal_plan_create(&plan, p, &options, &error) != FOCAL_OK ||
+        focal_plan_execute(plan, b, NULL, &sums, &error) != FOCAL_OK)
+        CHECK_CASE(0, "%s", error.message);
+    focal_plan_destroy(plan);
+    return sums;
+}
+
 /* Softmax of logits `x`, but for a masked class 1, with labels 0; or sigmoid with targets 0. */
 static focal_sums run_extreme(const char *isa, focal_problem p, float x, bool masked,
                               const float *row, const float *element, float *gradient) {
@@ -19,11 +33,6 @@ static focal_sums run_extreme(const char *isa, focal_problem p, float x, bool ma
     static int32_t few_labels[FEW];
     for (int64_t i = 0; i < p.outer * p.classes; i++)
         few_logits[i] = masked && i % p.classes == 1 ? -HUGE_VALF : x;
-    focal_plan *plan = NULL;
-    focal_error error = FOCAL_ERROR_INIT;
-    focal_options options;
-    focal_options_init(&options);
-    options.isa = isa;
     focal_buffers b;
     focal_buffers_init(&b);
     b.logits = few_logits;
@@ -31,12 +40,7 @@ static focal_sums run_extreme(const char *isa, focal_problem p, float x, bool ma
     b.row_weight = row;
     b.element_weight = element;
     b.gradient = gradient;
-    focal_sums sums = FOCAL_SUMS_INIT;
-    if (focal_plan_create(&plan, &p, &options, &error) != FOCAL_OK ||
-        focal_plan_execute(plan, &b, NULL, &sums, &error) != FOCAL_OK)
-        CHECK_CASE(0, "%s", error.message);
-    focal_plan_destroy(plan);
-    return sums;
+    return run_buffers(isa, &p, &b);
 }
 
 static focal_problem extreme_problem(focal_op op, int64_t outer, int64_t classes) {
@@ -102,9 +106,36 @@ static void check_extremes(const char *isa) {
                zero, (double)gradient[0]);
 }
 
+/* A target of NaN under a weight of 0, beside one of 1, with alphas per class and with all weights at once. */
+static void check_zero_beside_alpha(const char *isa, bool with_rows) {
+    const double alphas[] = {0.25, 0.25};
+    const float logits[] = {1.0F, 1.0F}, targets[] = {NAN, 1.0F}, weights[] = {0.0F, 1.0F};
+    const float row = 1.0F;
+    float gradient[2];
+    focal_problem p = extreme_problem(FOCAL_SIGMOID, 1, 2);
+    p.alpha_mode = FOCAL_ALPHA_PER_CLASS;
+    p.class_alpha = alphas;
+    focal_buffers b;
+    focal_buffers_init(&b);
+    b.logits = logits;
+    b.targets = targets;
+    b.element_weight = weights;
+    b.row_weight = with_rows ? &row : NULL;
+    b.gradient = gradient;
+    const focal_sums sums = run_buffers(isa, &p, &b);
+    const long double q = 1.0L / (1.0L + expl(1.0L)),
+                      loss = 0.25L * q * q * log1pl(expl(-1.0L));
+    CHECK_CASE(is_near(sums.loss, loss, 1e-6L) && gradient[0] == 0.0F && gradient[1] < 0.0F,
+               "row %s: loss %g, gradients %g and %g beside a weight of 0", isa, sums.loss,
+               (double)gradient[0], (double)gradient[1]);
+}
+
 int main(void) {
     size_t index = 0;
-    for (const char *isa; (isa = next_isa(&index)) != NULL;)
+    for (const char *isa; (isa = next_isa(&index)) != NULL;) {
         check_extremes(isa);
+        check_zero_beside_alpha(isa, false);
+        check_zero_beside_alpha(isa, true);
+    }
     return check_report();
 }
