@@ -136,15 +136,15 @@ FOCAL_BODY bool sigmoid_loop(sigmoid_work work, focal_kernel_target kind, bool n
 }
 
 /* A vector whose label was stored a moment ago waits for that store, and the next phase begins at the
- * run's front: where phases are short, that is marked while the rest is computed. A loss alone does not
- * gain by it what it costs to look at rows on the border of two pieces. */
-FOCAL_BODY size_t sigmoid_label_piece(const focal_span *span) {
-    return SIGMOID_SHORT_PHASES && span->gradient ? SUM_RUN / 4 : SUM_RUN;
+ * run's front: where log1p has a phase of its own, that is marked while the rest is computed. A loss
+ * alone does not gain by it what it costs to look at rows on the border of two pieces. */
+FOCAL_BODY size_t sigmoid_label_piece(sigmoid_work work, const focal_span *span) {
+    return work == SIGMOID_TARGETS_LOG && span->gradient ? SUM_RUN / 4 : SUM_RUN;
 }
 
 FOCAL_BODY void sigmoid_loop_labels(sigmoid_work work, bool normal, const focal_span *span,
                                     size_t first, size_t run, sigmoid_scratch *scratch) {
-    size_t piece = sigmoid_label_piece(span);
+    size_t piece = sigmoid_label_piece(work, span);
     for (size_t slot = 0; slot < run; slot += piece) {
         size_t left = run - slot, count = left < piece ? left : piece;
         sigmoid_loop(work, KERNEL_LABEL, normal, span, first, slot, slot + count, scratch);
