@@ -3,7 +3,7 @@
  * Tier sleef calls SLEEF. Tier fast has its own: no branches, no estimates, no table but eight
  * numbers that fit into a register, only operations that every ISA rounds alike. Its coefficients are
  * minimax (Sollya's fpminimax, relative error, coefficients in the working format; those of exp were then
- * moved by last bits to lessen its largest error); the errors given are of approximation and rounding
+ * moved by last bits to lessen its largest error, tools/coefficients_exp.py); the errors given are of approximation and rounding
  * together where enumerated, else of approximation. */
 #ifndef FOCAL_ELEMENTARY_H
 #define FOCAL_ELEMENTARY_H
@@ -41,6 +41,10 @@ typedef struct {
 /* Arguments that take turns, at most: the chain of one is several times as long as its share of the
  * execution units. */
 enum { EXP_TURNS = 4 };
+
+/* Shifts for exp(a) and for exp(a) 2^64. */
+#define EXP_SHIFT    0x1.8p23F
+#define EXP_SHIFT_64 (EXP_SHIFT + 512.0F)
 
 /* n = round(8 a / ln 2) by adding shift = 1.5 * 2^23 + 8 k, whose last bits then hold n + 8 k;
  * r = a - n ln 2 / 8 with ln 2 in two floats. */
@@ -85,9 +89,9 @@ static const float exp_coefficients[EXP_COEFFICIENTS] = {
 
 /* The exponentials of reduced arguments times 2^k of the shift and the factor of `roots`. They must be
  * normal. NaN stays: the integers may make anything of it, but r does not. In use are
- *     shift 1.5 * 2^23,       exp_roots:       exp(a), a >= -87
- *     shift 1.5 * 2^23 + 512, exp_roots:       exp(a) 2^64, a >= -131
- *     shift 1.5 * 2^23 + 512, exp_roots_small: exp(a) of moderate logits (softmax_moderate.body.h) */
+ *     EXP_SHIFT,    exp_roots:       exp(a), a >= -87
+ *     EXP_SHIFT_64, exp_roots:       exp(a) 2^64, a >= -131
+ *     EXP_SHIFT_64, exp_roots_small: exp(a) of moderate logits (softmax_moderate.body.h) */
 FOCAL_BODY void exp_reduced_each(size_t count, const exp_argument *reduced, const float *roots,
                                  vf *e) {
     vf root[EXP_TURNS];
@@ -112,8 +116,7 @@ FOCAL_BODY vf exp_reduced(exp_argument reduced, const float *roots) {
  * precision down to exp(-131), where `high` is cut: the value there is far below half the least
  * subnormal. NaN passes the cut, being the second operand. */
 FOCAL_BODY vf exp_scaled(vf high, const vf *low) {
-    exp_argument reduced =
-        exp_reduce(vf_max(vf_set(-131.0F), high), vf_set(0x1.8p23F + 512.0F));
+    exp_argument reduced = exp_reduce(vf_max(vf_set(-131.0F), high), vf_set(EXP_SHIFT_64));
     if (low)
         reduced.r = vf_add(reduced.r, *low);
     return exp_reduced(reduced, exp_roots);

@@ -7,8 +7,8 @@
  * Bound: 10 ULP for t in {0, 1} wherever the exact result is normal; docs/numerics.md has the
  * measured figures and what holds for soft targets. NaN in x or t gives NaN in that element alone;
  * infinite x with t in {0, 1} gives the limit. Traffic: 4 bytes of logit, 4 (dense), 1 (binary) or
- * none (labels) of target, 4 per output, 2 for each of 16 bits; bound by arithmetic. A run of 512 elements goes through a
- * scratch block in phases (sigmoid_phases.body.h).
+ * none (labels) of target, 4 per output, 2 for each of 16 bits; bound by arithmetic. A run of 512
+ * elements goes through a scratch block in phases (sigmoid_phases.body.h).
  *
  * Targets 0 and 1 need one number, z = x for t = 1 and -x for t = 0, the logit of the target's
  * side. With e = exp(-|x|), smaller = e / (1 + e) and larger = 1 - smaller, nothing cancels:

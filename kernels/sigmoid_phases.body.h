@@ -6,6 +6,7 @@
  * (docs/decisions/0002-sigmoid-in-phases.md). So there are several loops over a run, three or two.
  * Bits do not depend on it. */
 
+/* Where a step of 16 takes several registers, chains are cut shorter. */
 enum { SIGMOID_SHORT_PHASES = VEC_STEPS < 16 };
 
 /* Where a step is, and how many of its elements exist. */
@@ -84,7 +85,7 @@ FOCAL_BODY vf sigmoid_exp(bool normal, vf x) {
     vf a = vf_or(x, vf_set(-0.0F));
     if (!normal)
         return exp_fast(a, NULL);
-    return exp_reduced(exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(0x1.8p23F)), exp_roots);
+    return exp_reduced(exp_reduce(vf_max(vf_set(-87.0F), a), vf_set(EXP_SHIFT)), exp_roots);
 }
 
 FOCAL_BODY void sigmoid_step_log(focal_kernel_tier tier, size_t slot,

@@ -30,7 +30,7 @@ typedef struct {
 
 /* Fewer than a step of rows; what lies beyond them in the scratch block becomes exp(0). */
 FOCAL_BODY void columns_end(const float *logits, size_t count, float *e, vf *seen) {
-    exp_argument reduced = exp_reduce(vf_load_n(logits, count), vf_set(MODERATE_SHIFT));
+    exp_argument reduced = exp_reduce(vf_load_n(logits, count), vf_set(EXP_SHIFT_64));
     *seen = vf_or(*seen, moderate_n(reduced.magic));
     vf_store(e, exp_reduced(reduced, exp_roots_small));
 }
@@ -65,7 +65,7 @@ FOCAL_SHARED void columns_find_far(const columns_strip *strip, float *far) {
         for (size_t c = 0; c < strip->classes; c++) {
             const float *at = strip->logits + c * strip->logits_stride + i;
             vf x = left < FOCAL_STEP ? vf_load_n(at, left) : vf_load(at);
-            seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
+            seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(EXP_SHIFT_64)).magic));
         }
         vf by_two = vf_select(vm_eq(vf_or(seen, two), two), no, yes);
         vf_store(far + i, vf_select(vm_eq(vf_or(seen, one), one), by_two, yes));

@@ -24,11 +24,8 @@ static const union {
 #undef ONES_64
 #undef ONES_256
 
-/* 1.5 * 2^23 + 512 + n for n = -512 ... 511 differs from 1.5 * 2^23 in the last ten bits alone. As an
- * exponent it is too great by 64, which the roots make up for. */
-#define MODERATE_LEAST 0x1.8p23F
-#define MODERATE_SHIFT (MODERATE_LEAST + 512.0F)
-/* All ten set, in two numbers whose other bits are apart. */
+/* EXP_SHIFT_64 + n for n = -512 ... 511 differs from EXP_SHIFT in the last ten bits alone. As an exponent it
+ * is too great by 64, which the roots make up for. Two numbers have all ten set, and other bits apart. */
 #define MODERATE_ONE 0x1.0007fep0F
 #define MODERATE_TWO 0x1.0007fep1F
 
@@ -38,9 +35,9 @@ typedef struct {
     const float *keep; /* all bits set, none for the label; NULL without a label */
 } moderate_place;
 
-/* The bits in which a sum of shift and n differs from the least one. */
+/* The bits in which a sum of shift and n differs from the least moderate one. */
 FOCAL_BODY vf moderate_n(vf magic) {
-    return vf_xor(magic, vf_set(MODERATE_LEAST));
+    return vf_xor(magic, vf_set(EXP_SHIFT));
 }
 
 /* The terms of `steps` whole steps, which take turns. */
@@ -50,7 +47,7 @@ FOCAL_BODY void moderate_steps(const moderate_place *at, size_t i, size_t steps,
     vf logits[EXP_TURNS];
     for (size_t k = 0; k < steps; k++)
         logits[k] = vf_load(at->row + i + k * FOCAL_STEP);
-    exp_reduce_each(steps, logits, vf_set(MODERATE_SHIFT), reduced);
+    exp_reduce_each(steps, logits, vf_set(EXP_SHIFT_64), reduced);
     for (size_t k = 0; k < steps; k++)
         *seen = vf_or(*seen, moderate_n(reduced[k].magic));
     exp_reduced_each(steps, reduced, exp_roots_small, e);
@@ -64,7 +61,7 @@ FOCAL_BODY void moderate_steps(const moderate_place *at, size_t i, size_t steps,
 
 /* The terms of the last `count` elements of a row, fewer than a step. */
 FOCAL_BODY vf moderate_end(const moderate_place *at, size_t i, size_t count, vf *seen) {
-    exp_argument reduced = exp_reduce(vf_load_n(at->row + i, count), vf_set(MODERATE_SHIFT));
+    exp_argument reduced = exp_reduce(vf_load_n(at->row + i, count), vf_set(EXP_SHIFT_64));
     *seen = vf_or(*seen, moderate_n(reduced.magic));
     vf e = exp_reduced(reduced, exp_roots_small);
     if (at->gradient)
@@ -185,7 +182,7 @@ FOCAL_SHARED bool moderate_row(const float *row, size_t classes) {
     for (size_t i = 0; i < classes; i += FOCAL_STEP) {
         size_t left = classes - i;
         vf x = left < FOCAL_STEP ? vf_load_n(row + i, left) : vf_load(row + i);
-        seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(MODERATE_SHIFT)).magic));
+        seen = vf_or(seen, moderate_n(exp_reduce(x, vf_set(EXP_SHIFT_64)).magic));
     }
     return moderate_all(seen);
 }

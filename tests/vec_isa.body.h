@@ -62,7 +62,7 @@
 #include "elementary.h"
 
 static void exponential(const float *a, float *result) {
-    vf_store(result, exp_reduced(exp_reduce(vf_load(a), vf_set(0x1.8p23F)), exp_roots));
+    vf_store(result, exp_reduced(exp_reduce(vf_load(a), vf_set(EXP_SHIFT)), exp_roots));
 }
 
 static void exponential_scaled(const float *a, float *result) {
