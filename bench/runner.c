@@ -91,6 +91,7 @@ static int create(contender *one, const bench_settings *settings, char error[256
     bench_problem(&problem, entry->data, entry->gamma, entry->direction, entry->variant.tier);
     focal_options_init(&options);
     options.isa = entry->variant.isa;
+    options.threads = (uint32_t)entry->variant.threads;
     if (focal_plan_create(&one->plan, &problem, &options, &failure) != FOCAL_OK) {
         snprintf(error, 256, "%s", failure.message);
         return 0;

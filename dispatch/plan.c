@@ -13,8 +13,10 @@
 #include "cpu.h"
 #include "status.h"
 
-/* A task of 32768 elements is some 30 microseconds of work, against a few of scheduling. */
-enum { TASK_ELEMENTS = 32768 };
+/* A thread that begins a task waits for memory that nothing has asked for yet: on two threads, tasks
+ * of 524288 elements took 0.86 to 0.93 of the time of 32768 (docs/decisions/0003). One that is held up
+ * holds up all, so every thread shall have sixteen; of unknown threads, sixteen are expected. */
+enum { TASK_LEAST = 32768, TASK_MOST = 524288, TASKS_PER_THREAD = 16, THREADS_EXPECTED = 16 };
 
 /* The first version's problem ended before `ignore`. */
 enum { PROBLEM_FIRST = offsetof(focal_problem, ignore) };
@@ -217,6 +219,11 @@ static bool goes_by_planes(const focal_plan *plan) {
            plan->kernel->tier == KERNEL_FAST && rows >= 16 && plan->columns <= most;
 }
 
+uint64_t focal_task_elements(uint64_t elements, uint32_t threads) {
+    uint64_t share = elements / TASKS_PER_THREAD / (threads > 1 ? threads : THREADS_EXPECTED);
+    return share < TASK_LEAST ? TASK_LEAST : share > TASK_MOST ? TASK_MOST : share;
+}
+
 static void cut_into_blocks(focal_plan *plan) {
     size_t rows = plan->rows, columns = plan->columns;
     plan->rows_per_block = 1;
@@ -231,7 +238,9 @@ static void cut_into_blocks(focal_plan *plan) {
     plan->blocks =
         (rows + plan->rows_per_block - 1) / plan->rows_per_block * plan->blocks_per_row;
     size_t elements = plan->blocks_per_row > 1 ? FOCAL_BLOCK : plan->rows_per_block * columns;
-    size_t task = plan->tuning.task_elements ? plan->tuning.task_elements : TASK_ELEMENTS;
+    size_t task = plan->tuning.task_elements
+                      ? plan->tuning.task_elements
+                      : focal_task_elements(rows * columns, plan->threads);
     if (plan->grain == 0)
         plan->grain = elements < task ? task / elements : 1;
     if (stages_long_rows(plan)) {
@@ -371,6 +380,7 @@ focal_status focal_plan_create(focal_plan **out, const focal_problem *problem,
     focal_plan plan = {
         .allocator = {NULL, default_allocate, default_release},
         .grain = chosen.grain,
+        .threads = chosen.threads,
     };
     if (!focal_struct_read(&plan.problem, sizeof plan.problem, PROBLEM_FIRST, problem))
         return focal_fail(error, FOCAL_E_STRUCT, "problem.struct_size", -1,

@@ -50,6 +50,7 @@ struct focal_plan {
      * of summation, and so do not depend on grain, threads or outputs. */
     size_t rows_per_block, blocks_per_row, blocks;
     size_t grain, tasks; /* blocks per task */
+    uint32_t threads;    /* that will execute it; 0: not known */
     bool by_planes;      /* softmax rows that the kernel takes as columns (kernel.h) */
     /* Floats in the workspace per task, for softmax rows that are longer than a block and do not
      * lie as the kernel wants them. 0 for others. */
@@ -61,6 +62,9 @@ typedef struct focal_block_result {
     double loss, weight;
     int64_t positives, ignored;
 } focal_block_result;
+
+/* The default size of a task, for so many elements on so many threads (0 and 1: not known). */
+uint64_t focal_task_elements(uint64_t elements, uint32_t threads);
 
 /* Cuts a plan that nobody executes yet into tasks of about so many elements; 0: the default. */
 void focal_plan_set_task(focal_plan *plan, uint64_t elements);

@@ -346,14 +346,15 @@ typedef struct focal_options {
     const char *isa; /* pin to one ISA row ("avx2"); NULL = the best usable one. The portable
                         row "scalar" has no fused operations and so other bits. */
     uint32_t unroll; /* elements per kernel iteration: 16, 32; 0 = default */
-    uint32_t grain;  /* blocks (4096 elements, or a softmax row) per task; 0 = default */
+    uint32_t grain;  /* blocks (4096 elements, or a softmax row) per task; 0 = by threads */
     /* Memory for the plan and for workspaces that the caller does not pass. Both or neither. */
     void *allocator_context;
     void *(*allocate)(void *context, size_t size);
     void (*release)(void *context, void *memory);
     /* Tuning, see below. */
     const char *kernel;  /* pin to one kernel by its full name, of the problem's contract */
-    uint32_t threads;    /* that will execute the plan, for the look-up; 0 = 1 */
+    uint32_t threads;    /* that will execute the plan, for the look-up (0 = 1) and the size of
+                            tasks (0, 1 = not known) */
     uint32_t tune_flags; /* FOCAL_TUNE_OFF */
 } focal_options;
 

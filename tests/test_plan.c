@@ -309,6 +309,44 @@ static void test_options(void) {
     ACCEPTS(sigmoid_problem, (options.allocate = allocate, options.release = release));
 }
 
+/* Tasks of 32768 to 524288 elements in whole blocks, sixteen for each thread where that leaves so many;
+ * 256 in all for threads that nobody named. */
+static void test_tasks(void) {
+    static const struct {
+        focal_op op;
+        int64_t outer, classes;
+        uint32_t threads, grain;
+        size_t tasks;
+    } cases[] = {
+        {FOCAL_SIGMOID, 209716, 80, 2, 0, 33}, /* 4113 blocks of 51 rows, 128 to a task */
+        {FOCAL_SIGMOID, 209716, 80, 4, 0, 65},
+        {FOCAL_SIGMOID, 209716, 80, 64, 0, 515}, /* 8 to a task: not less than 32768 elements */
+        {FOCAL_SIGMOID, 209716, 80, UINT32_MAX, 0, 515},
+        {FOCAL_SIGMOID, 209716, 80, 0, 0, 258}, /* 16 to a task */
+        {FOCAL_SIGMOID, 209716, 80, 1, 0, 258},
+        {FOCAL_SIGMOID, 209716, 80, 2, 5, 823},
+        {FOCAL_SIGMOID, 1 << 30, 80, 2, 0, 164483}, /* 128 to a task, not more */
+        {FOCAL_SIGMOID, 1000, 80, 2, 0, 3},
+        {FOCAL_SIGMOID, 1, 80, 2, 0, 1},
+        {FOCAL_SIGMOID, 100, 200000, 2, 0, 39},  /* 49 blocks a row, 128 to a task */
+        {FOCAL_SOFTMAX, 512, 128256, 2, 0, 128}, /* a block a row, 4 to a task */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        focal_problem problem = problem_of(cases[i].op, FOCAL_TARGET_LABEL_I32, cases[i].outer,
+                                           cases[i].classes, 2.0);
+        focal_options options;
+        focal_options_init(&options);
+        options.threads = cases[i].threads;
+        options.grain = cases[i].grain;
+        options.tune_flags = FOCAL_TUNE_OFF;
+        focal_plan *plan = NULL;
+        CHECK_STATUS(focal_plan_create(&plan, &problem, &options, NULL), FOCAL_OK);
+        CHECK_CASE(focal_plan_tasks(plan) == cases[i].tasks, "case %zu: %zu tasks", i,
+                   focal_plan_tasks(plan));
+        focal_plan_destroy(plan);
+    }
+}
+
 static void test_describe(void) {
     const focal_problem problem = sigmoid_problem();
     focal_plan *plan = NULL;
@@ -359,6 +397,7 @@ int main(void) {
     test_gamma_and_alpha();
     test_combinations();
     test_options();
+    test_tasks();
     test_describe();
     test_texts();
     return check_report();

@@ -27,10 +27,10 @@ static const size_t default_max_bytes = (size_t)1 << 30;
 #define TIE_RATIO 1.02
 /* Where no candidate is better by as much, nothing is on several threads. */
 #define TIE_RATIO_THREADED 1.03
-/* Tried for more than one thread, beside the default of 32768. Sizes between these differ from them by
- * less than two runs do. */
+/* Tried for more than one thread, beside the default. Sizes between these differ from them by less
+ * than two runs do. */
 enum { TASKS_PER_THREAD = 4 };
-static const uint64_t task_sizes[] = {131072, 524288, 16384};
+static const uint64_t task_sizes[] = {131072, 524288, 32768, 16384};
 
 typedef struct search {
     focal_trial trial;
@@ -168,7 +168,8 @@ static focal_status race_tasks(search *s, size_t best) {
     /* Every thread shall have some: what is best when one has all would be best on a busy host, and
      * where each has one or two, a thread that is held up holds up all. */
     for (size_t i = 0; i < sizeof task_sizes / sizeof task_sizes[0]; i++)
-        if (task_sizes[i] * trial->settings->threads * TASKS_PER_THREAD <= logits)
+        if (task_sizes[i] * trial->settings->threads * TASKS_PER_THREAD <= logits &&
+            task_sizes[i] != focal_task_elements(logits, trial->settings->threads))
             add_contender(s, trial->contenders[best].candidate, task_sizes[i]);
     focal_status status = make_plans(s, &s->problem);
     if (status == FOCAL_OK)

@@ -372,6 +372,11 @@ def test_info_and_threads() -> None:
     before = focal.get_num_threads()
     focal.set_num_threads(3)
     assert focal.get_num_threads() == focal.info()["threads"] == 3
+    # The size of tasks is that for three threads.
+    problem = {"outer": 1 << 18, "classes": 80, "outputs": "sum"}
+    tasks = focal.Plan(**problem).tasks
+    assert tasks == focal.Plan(**problem, threads=3).tasks == 49
+    assert tasks != focal.Plan(**problem, threads=1).tasks
     focal.set_num_threads(before)
     with pytest.raises(ValueError, match="threads: 0"):
         focal.set_num_threads(0)

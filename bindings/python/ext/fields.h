@@ -79,7 +79,8 @@ typedef struct struct_field {
 #define OPTION_FIELDS(X)                                                                       \
     X(isa, STRING, NULL)                                                                       \
     X(unroll, UINT32, NULL)                                                                    \
-    X(grain, UINT32, NULL)
+    X(grain, UINT32, NULL)                                                                     \
+    X(threads, UINT32, NULL)
 
 /* End with keyword NULL. */
 extern const struct_field problem_fields[];

@@ -127,6 +127,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     focal_problem_init(&problem);
     focal_options options;
     focal_options_init(&options);
+    options.threads = (uint32_t)default_threads();
     field_vectors vectors = {0};
     focal_plan *plan = NULL;
     focal_error error = FOCAL_ERROR_INIT;
