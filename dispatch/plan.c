@@ -132,15 +132,16 @@ static uint32_t default_unroll(const focal_problem *problem) {
     return problem->op == FOCAL_SIGMOID && loss && gradient ? 32 : 16;
 }
 
-/* What the fast kernel of plain losses in double computes (form.h). Its exponents are products and one
- * square root; and alpha_t = 0 makes an infinite loss 0, which it does not ask for. */
-static bool is_plain_f64(const focal_problem *problem) {
+/* What the fast kernel of plain losses in double computes (form.h), where those of f32 do not: f64, and
+ * Hessians. Its exponents are products and one square root; and alpha_t = 0 makes an infinite loss 0,
+ * which it does not ask for. */
+static bool is_plain_in_double(const focal_problem *problem) {
     const uint32_t plain = FOCAL_OUTPUT_SUM | FOCAL_OUTPUT_LOSS | FOCAL_OUTPUT_ROW_LOSS |
                            FOCAL_OUTPUT_GRADIENT | FOCAL_OUTPUT_HESSIAN;
     bool zero_alpha = problem->alpha_mode == FOCAL_ALPHA_SCALAR &&
                       (problem->alpha == 0.0 || problem->alpha == 1.0);
     return problem->op == FOCAL_SIGMOID && problem->form == FOCAL_FORM_FOCAL &&
-           problem->dtype == FOCAL_F64 && kernel_tier(problem->tier) == KERNEL_FAST &&
+           needs_form_kernel(problem) && kernel_tier(problem->tier) == KERNEL_FAST &&
            problem->alpha_mode <= FOCAL_ALPHA_SCALAR && !zero_alpha &&
            problem->gamma_mode == FOCAL_GAMMA_SCALAR &&
            gamma_class(problem->gamma) != KERNEL_GX && !problem->class_weight &&
@@ -152,7 +153,7 @@ static const focal_form_kernel *find_form(const focal_kernel_table *table,
                                           const focal_problem *problem) {
     focal_kernel_op op = problem->op == FOCAL_SOFTMAX ? KERNEL_SOFTMAX : KERNEL_SIGMOID;
     focal_kernel_tier tier = problem->tier == FOCAL_TIER_SLEEF ? KERNEL_SLEEF : KERNEL_ACCURATE;
-    if (is_plain_f64(problem))
+    if (is_plain_in_double(problem))
         tier = KERNEL_FAST;
     for (size_t i = 0; i < table->form_count; i++)
         if (table->forms[i].op == op && table->forms[i].tier == tier)

@@ -1,6 +1,7 @@
-/* The plain focal loss of f64 logits in tier fast, which has a kernel of its own: loss, gradient and
- * Hessian within their bound of the formulas in long double, the same bits on every ISA row, the
- * limits at infinite logits, and no say of a soft target over its neighbours. */
+/* The plain focal loss in double in tier fast, which has a kernel of its own: loss, gradient and Hessian
+ * within their bound of the formulas in long double, the same bits on every ISA row, the limits at
+ * infinite logits, and no say of a soft target over its neighbours. It serves f64 logits, and f32 ones
+ * where a Hessian or doubles are wanted. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ typedef struct {
     double gamma, alpha; /* alpha NaN: off */
     focal_hessian_mode mode;
     focal_target_kind kind;
+    focal_dtype dtype, result_dtype; /* of logits and dense targets; of the results */
 } problem;
 
 typedef struct {
@@ -27,15 +29,22 @@ typedef struct {
 } results;
 
 static double logits[COUNT], targets[COUNT];
+static float narrow_logits[COUNT], narrow_targets[COUNT], narrow_results[OUTPUTS][COUNT];
 static uint8_t bytes[COUNT];
 
 static void execute(const char *isa, const problem *p, results *to) {
     focal_problem asked;
     focal_problem_init(&asked);
     asked.outer = COUNT, asked.classes = 1;
-    asked.dtype = asked.loss_dtype = asked.gradient_dtype = FOCAL_F64;
+    asked.dtype = p->dtype;
+    asked.loss_dtype = asked.gradient_dtype = p->result_dtype;
     if (p->kind == FOCAL_TARGET_DENSE)
-        asked.targets_dtype = FOCAL_F64;
+        asked.targets_dtype = p->dtype;
+    const int narrow = p->dtype == FOCAL_F32, rounded = p->result_dtype == FOCAL_F32;
+    for (size_t i = 0; i < COUNT; i++) {
+        narrow_logits[i] = (float)logits[i];
+        narrow_targets[i] = (float)targets[i];
+    }
     asked.target_kind = p->kind;
     asked.gamma = p->gamma;
     asked.alpha_mode = isnan(p->alpha) ? FOCAL_ALPHA_OFF : FOCAL_ALPHA_SCALAR;
@@ -47,9 +56,13 @@ static void execute(const char *isa, const problem *p, results *to) {
     options.isa = isa;
     focal_buffers buffers;
     focal_buffers_init(&buffers);
-    buffers.logits = logits;
-    buffers.targets = p->kind == FOCAL_TARGET_DENSE ? (const void *)targets : bytes;
-    buffers.loss = to->out[0], buffers.gradient = to->out[1], buffers.hessian = to->out[2];
+    buffers.logits = narrow ? (const void *)narrow_logits : logits;
+    const void *dense = narrow ? (const void *)narrow_targets : targets;
+    buffers.targets = p->kind == FOCAL_TARGET_DENSE ? dense : bytes;
+    void *places[OUTPUTS];
+    for (int o = 0; o < OUTPUTS; o++)
+        places[o] = rounded ? (void *)narrow_results[o] : to->out[o];
+    buffers.loss = places[0], buffers.gradient = places[1], buffers.hessian = places[2];
     focal_plan *plan;
     focal_error error = FOCAL_ERROR_INIT;
     if (focal_plan_create(&plan, &asked, &options, &error) != FOCAL_OK ||
@@ -57,6 +70,8 @@ static void execute(const char *isa, const problem *p, results *to) {
         printf("row %s: %s\n", isa, error.message);
         exit(1);
     }
+    for (size_t i = 0; rounded && i < OUTPUTS * COUNT; i++)
+        to->out[i / COUNT][i % COUNT] = (double)narrow_results[i / COUNT][i % COUNT];
     char description[512];
     focal_plan_describe(plan, description, sizeof description);
     CHECK_CASE(strstr(description, "focal_f64_sigmoid_plain_fast__"), "%s", description);
@@ -90,8 +105,17 @@ static void make_inputs(random_source *source) {
     }
 }
 
-/* In units of the last place that `size` has in double; below 2^-1022 the error may be 2^-1060. */
-static double error_of(double got, long double exact, long double size) {
+/* In units of the last place that `size` has in double; below 2^-1022 the error may be 2^-1060. A result
+ * that was rounded to float is given the half unit that this may cost. */
+static double error_of(focal_dtype dtype, double got, long double exact, long double size) {
+    if (dtype == FOCAL_F32) {
+        int place;
+        frexpl(exact, &place);
+        const long double half = ldexpl(0.5L, (place > -125 ? place : -125) - 24);
+        const long double rest = fabsl((long double)got - exact) - half;
+        frexpl(size, &place);
+        return rest <= 0.0L ? 0.0 : (double)(rest / ldexpl(1.0L, place - 53));
+    }
     if (fabsl(size) < 0x1p-1022L)
         return fabsl((long double)got - exact) <= 0x1p-1060L ? 0.0 : HUGE_VAL;
     int exponent;
@@ -106,7 +130,7 @@ static void judge(const char *isa, const problem *p, const results *r, double mo
         long double size[OUTPUTS] = {point.loss, point.gradient};
         hessian_oracle(p, logits[i], targets[i], &exact[2], &size[2]);
         for (int o = 0; o < OUTPUTS; o++) {
-            const double error = error_of(r->out[o][i], exact[o], size[o]);
+            const double error = error_of(p->result_dtype, r->out[o][i], exact[o], size[o]);
             most[o] = fmax(most[o], error);
             CHECK_CASE(
                 error <= (o < 2 ? 10.0 : 12.0),
@@ -136,8 +160,10 @@ static void soft_neighbours(const char *isa, const problem *p, const results *ha
         targets[i] = 0.3;
     execute(isa, p, &mixed);
     for (size_t i = 3; i < COUNT; i += 7) {
-        const oracle_point point = oracle_sigmoid(logits[i], 0.3, p->gamma, p->alpha);
-        const double error = error_of(mixed.out[1][i], point.gradient, point.gradient_scale);
+        const double soft = p->dtype == FOCAL_F32 ? (double)0.3F : 0.3;
+        const oracle_point point = oracle_sigmoid(logits[i], soft, p->gamma, p->alpha);
+        const double error =
+            error_of(p->result_dtype, mixed.out[1][i], point.gradient, point.gradient_scale);
         CHECK_CASE(error <= 12.0, "row %s, gamma %g: gradient of %a, target 0.3, off by %g ULP",
                    isa, p->gamma, logits[i], error);
         for (int o = 0; o < OUTPUTS; o++)
@@ -173,26 +199,38 @@ static void limits(const char *isa, const problem *p) {
     memcpy(targets, kept_targets, sizeof kept_targets);
 }
 
-static void check_row(const char *isa, int fuses) {
+/* Every way to ask for the loss of these logits. */
+static void check_gamma(const char *isa, int fuses, double gamma, focal_dtype dtype,
+                        focal_dtype result_dtype, double most[OUTPUTS]) {
     static results reference, r;
+    for (int k = 0; k < 4; k++) {
+        const problem p = {gamma,         k & 1 ? 0.25 : NAN,
+                           modes[k >> 1], k & 1 ? FOCAL_TARGET_BINARY_U8 : FOCAL_TARGET_DENSE,
+                           dtype,         result_dtype};
+        execute(isa, &p, &r);
+        judge(isa, &p, &r, most);
+        if (fuses) {
+            execute("scalarfma", &p, &reference);
+            same_bits(isa, &p, &r, &reference);
+        }
+        if (p.kind == FOCAL_TARGET_DENSE) {
+            soft_neighbours(isa, &p, &r);
+            if (result_dtype == FOCAL_F64)
+                limits(isa, &p);
+        }
+    }
+}
+
+static void check_row(const char *isa, int fuses) {
     double most[OUTPUTS] = {0.0, 0.0, 0.0};
     for (size_t g = 0; g < sizeof gammas / sizeof *gammas; g++) {
         random_source source = random_named(7 + g, "plain", 5);
         make_inputs(&source);
-        for (int k = 0; k < 4; k++) {
-            const problem p = {gammas[g], k & 1 ? 0.25 : NAN, modes[k >> 1],
-                               k & 1 ? FOCAL_TARGET_BINARY_U8 : FOCAL_TARGET_DENSE};
-            execute(isa, &p, &r);
-            judge(isa, &p, &r, most);
-            if (fuses) {
-                execute("scalarfma", &p, &reference);
-                same_bits(isa, &p, &r, &reference);
-            }
-            if (p.kind == FOCAL_TARGET_DENSE) {
-                soft_neighbours(isa, &p, &r);
-                limits(isa, &p);
-            }
-        }
+        check_gamma(isa, fuses, gammas[g], FOCAL_F64, FOCAL_F64, most);
+        for (size_t i = 0; i < COUNT; i++)
+            logits[i] = (double)(float)logits[i];
+        check_gamma(isa, fuses, gammas[g], FOCAL_F32, FOCAL_F64, most);
+        check_gamma(isa, fuses, gammas[g], FOCAL_F32, FOCAL_F32, most);
     }
     printf("row %s: at most %.2f ULP in losses, %.2f in gradients, %.2f in Hessians\n", isa,
            most[0], most[1], most[2]);
