@@ -62,7 +62,7 @@ void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
     bool split = problem->gamma_mode == FOCAL_GAMMA_SPLIT;
     bool no_alpha = problem->alpha_mode == FOCAL_ALPHA_OFF;
     bool loss = outputs & FOCAL_OUTPUT_LOSS || wants_row_losses(call->plan);
-    bool plain = call->plan->form->tier == KERNEL_FAST && !call->weighted;
+    bool plain = call->plan->plain_in_double && !call->weighted;
     size_t count = plain ? 1 : FORM_RUN;
     fill(scratch->alpha_positive, no_alpha ? 1.0 : problem->alpha, count);
     fill(scratch->alpha_negative, no_alpha ? 1.0 : negative_alpha(problem, problem->alpha),
@@ -90,6 +90,7 @@ void focal_form_start(const focal_call *call, focal_form_scratch *scratch) {
             problem->smoothing > 0.0 && problem->smoothing_mode == FOCAL_SMOOTH_CROSS_ENTROPY,
         .classes = (size_t)problem->classes,
         .gamma_uniform = problem->gamma_mode == FOCAL_GAMMA_SCALAR ? problem->gamma : NAN,
+        .narrow = call->plan->narrow,
         .plain = plain,
         .form = (focal_kernel_form)problem->form,
         .hessian_mode = (focal_kernel_hessian)problem->hessian_mode,

@@ -149,12 +149,17 @@ static bool is_plain_in_double(const focal_problem *problem) {
            !(problem->outputs & ~plain);
 }
 
+/* Whether results of every element are rounded to floats or less: plain doubles are enough then. */
+static bool has_narrow_results(const focal_problem *problem) {
+    return problem->loss_dtype != FOCAL_F64 && problem->gradient_dtype != FOCAL_F64;
+}
+
 static const focal_form_kernel *find_form(const focal_kernel_table *table,
                                           const focal_problem *problem) {
     focal_kernel_op op = problem->op == FOCAL_SOFTMAX ? KERNEL_SOFTMAX : KERNEL_SIGMOID;
-    focal_kernel_tier tier = problem->tier == FOCAL_TIER_SLEEF ? KERNEL_SLEEF : KERNEL_ACCURATE;
-    if (is_plain_in_double(problem))
-        tier = KERNEL_FAST;
+    focal_kernel_tier tier = kernel_tier(problem->tier);
+    if (tier == KERNEL_FAST && !is_plain_in_double(problem) && !has_narrow_results(problem))
+        tier = KERNEL_ACCURATE;
     for (size_t i = 0; i < table->form_count; i++)
         if (table->forms[i].op == op && table->forms[i].tier == tier)
             return &table->forms[i];
@@ -163,6 +168,8 @@ static const focal_form_kernel *find_form(const focal_kernel_table *table,
 
 static focal_status choose_kernels(focal_plan *plan, uint32_t unroll, focal_error *error) {
     plan->form = find_form(plan->isa->table, &plan->problem);
+    plan->plain_in_double = is_plain_in_double(&plan->problem);
+    plan->narrow = has_narrow_results(&plan->problem);
     if (!needs_form_kernel(&plan->problem))
         plan->kernel = find_kernel(plan->isa->table, &plan->problem, unroll);
     else if (has_unroll(plan->isa->table, unroll))

@@ -36,6 +36,7 @@ struct focal_plan {
     focal_allocator allocator;
     const focal_kernel *kernel;    /* NULL: this problem needs the form kernel */
     const focal_form_kernel *form; /* for those, and for weights that need it */
+    bool plain_in_double, narrow;  /* what its spans are (form.h) */
     const focal_isa_row *isa;
     const char *isa_reason;
     focal_tuning tuning;

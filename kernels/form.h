@@ -78,6 +78,8 @@ typedef struct focal_form_span {
     /* Gammas of the run: all equal to this, or NaN if they differ. Lets 0, 1, 2 and half-integers
      * go by products. */
     double gamma_uniform;
+    /* Results are rounded to floats or less: kernels of tier fast then go through plain doubles. */
+    bool narrow;
     /* The focal form with one alpha, not 0, for each target, 2 gamma_uniform in {0, 1, 2, 3, 4}, and
      * neither weights, smoothing, poly_epsilon nor target gradient: kernels of tier fast then read
      * the first element of alpha_positive and alpha_negative, and of gammas and weights nothing. */
@@ -101,9 +103,9 @@ typedef struct focal_form_span {
 typedef void focal_form_function(focal_form_span *span);
 
 /* One form kernel of an ISA row: op and tier (KERNEL_SLEEF calls SLEEF; KERNEL_ACCURATE is the
- * library's own; KERNEL_FAST computes plain spans of sigmoid otherwise, and all else as that). */
+ * library's own; KERNEL_FAST computes plain and narrow spans otherwise, and all else as that). */
 typedef struct focal_form_kernel {
-    const char *name; /* focal_f64_<op>_form_<tier>__<isa>_u16, or plain for form */
+    const char *name; /* focal_f64_<op>_form_<tier>__<isa>_u16 */
     focal_kernel_op op;
     focal_kernel_tier tier;
     focal_form_function *function;

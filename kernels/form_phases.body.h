@@ -1,7 +1,8 @@
 /* The chains of elementary_f64.h in phases, over a piece of a run that stays in the first-level
  * cache: docs/decisions/0002-sigmoid-in-phases.md says why. An element goes through the same
  * operations as in the function that a phase is a part of, so the bits are the same. Tier sleef calls
- * its functions. */
+ * its functions; tier fast, of spans whose results are rounded to floats or less, goes through plain
+ * doubles where the pairs' digits would be lost in that rounding. */
 
 FOCAL_BODY void form_store(double *to, size_t at, vd values, size_t count) {
     if (count == 8)
@@ -47,9 +48,43 @@ FOCAL_BODY void form_put_pair(form_pairs *to, size_t i, vd2 pair) {
     vd_store(to->low + i, pair.low);
 }
 
+/* The same by tier: fast has no low parts. */
+
+FOCAL_BODY vd2 form_high(vd high) {
+    return (vd2){high, vd_set(0.0)};
+}
+
+FOCAL_BODY vd2 form_take(focal_kernel_tier tier, const form_pairs *from, size_t i) {
+    return tier == KERNEL_FAST ? form_high(vd_load(from->high + i)) : form_pair(from, i);
+}
+
+FOCAL_BODY void form_put(focal_kernel_tier tier, form_pairs *to, size_t i, vd2 pair) {
+    if (tier == KERNEL_FAST)
+        vd_store(to->high + i, pair.high);
+    else
+        form_put_pair(to, i, pair);
+}
+
+FOCAL_BODY vd2 form_sum_of(focal_kernel_tier tier, vd2 a, vd2 b) {
+    return tier == KERNEL_FAST ? form_high(vd_add(a.high, b.high)) : pair_sum(a, b);
+}
+
+FOCAL_BODY vd2 form_product(focal_kernel_tier tier, vd2 a, vd2 b) {
+    return tier == KERNEL_FAST ? form_high(vd_mul(a.high, b.high)) : pair_product(a, b);
+}
+
+FOCAL_BODY vd2 form_multiple(focal_kernel_tier tier, vd2 a, vd b) {
+    return tier == KERNEL_FAST ? form_high(vd_mul(a.high, b)) : pair_scale(a, b);
+}
+
 FOCAL_BODY void form_put_argument(form_way *way, size_t i, exp_argument_f64 argument) {
     form_put_pair(&way->r, i, argument.r);
     vd_store(way->scale + i, argument.scale);
+}
+
+/* exp(a) for a <= 0 in plain doubles: 1 ULP, and that of a, which is |a| in units of the result's. */
+FOCAL_BODY vd form_exp(vd a) {
+    return plain_exp_reduced(false, plain_exp_reduce(false, a));
 }
 
 /* ---- exp_pair_f64, after form_put_argument() ---- */
@@ -125,6 +160,16 @@ FOCAL_SHARED void form_shares(form_logits *logits, size_t count) {
         form_put_shares(logits, i, form_pair(&logits->e, i));
 }
 
+/* The same in plain doubles, with log1p. */
+FOCAL_SHARED void form_plain_shares(form_logits *logits, size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        logistic_f64 logistic = logistic_of_exp_f64(vd_load(logits->e.high + i));
+        vd_store(logits->smaller.high + i, logistic.smaller);
+        vd_store(logits->larger.high + i, vd_sub(vd_set(1.0), logistic.smaller));
+        vd_store(logits->log1p_e.high + i, logistic.log1p_e);
+    }
+}
+
 /* All of `logits`, from the exponentials' arguments. */
 FOCAL_BODY void form_logit_phases(form_way *way, form_logits *logits, size_t count) {
     form_exp_phases(way, &logits->e, count);
@@ -196,13 +241,40 @@ FOCAL_BODY bool form_all_zero(const double *values, size_t count) {
     return !(vd_max_lanes(sum) > 0.0);
 }
 
-/* base^gamma; arrays have whole steps. */
-FOCAL_BODY void form_powers(focal_kernel_tier tier, form_way *way, const form_pairs *log,
-                            const double *base, const double *gamma, double *power,
-                            size_t count) {
-    if (form_all_zero(gamma, count)) {
+/* Whether tier fast makes the power of all elements by products and one square root: it needs no
+ * logarithm then. `gamma` is NaN if elements differ. */
+FOCAL_BODY bool form_has_products(focal_kernel_tier tier, double gamma) {
+    return tier == KERNEL_FAST && 2.0 * gamma <= 4.0 &&
+           2.0 * gamma == (double)(int)(2.0 * gamma);
+}
+
+FOCAL_SHARED void form_power_products(const double *base, double gamma, double *power,
+                                      size_t count) {
+    uint32_t half_steps = (uint32_t)(2.0 * gamma);
+    for (size_t i = 0; i < count; i += 8)
+        vd_store(power + i, power_half_steps_f64(vd_load(base + i), half_steps));
+}
+
+FOCAL_SHARED void form_plain_powers(const form_pairs *log, const double *base,
+                                    const double *gamma, double *power, size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        vd exponent = vd_load(gamma + i);
+        vd value = form_exp(vd_mul(exponent, vd_load(log->high + i)));
+        vd_store(power + i, power_limits(value, vd_load(base + i), exponent));
+    }
+}
+
+/* base^gamma; arrays have whole steps. `uniform` is the gamma of all elements, or NaN. */
+FOCAL_BODY void form_powers(focal_kernel_tier tier, double uniform, form_way *way,
+                            const form_pairs *log, const double *base, const double *gamma,
+                            double *power, size_t count) {
+    if (form_has_products(tier, uniform)) {
+        form_power_products(base, uniform, power, count);
+    } else if (form_all_zero(gamma, count)) {
         for (size_t i = 0; i < count; i += 8)
             vd_store(power + i, vd_set(1.0));
+    } else if (tier == KERNEL_FAST) {
+        form_plain_powers(log, base, gamma, power, count);
     } else if (tier == KERNEL_SLEEF) {
         for (size_t i = 0; i < count; i += 8)
             vd_store(power + i, vd_sleef_pow(vd_load(base + i), vd_load(gamma + i)));

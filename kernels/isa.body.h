@@ -36,13 +36,13 @@
 
 #include "elementary_f64.h"
 
+#include "logistic_f64.h"
+
 #include "form_phases.body.h"
 
 #include "sigmoid_form.body.h"
 
 #include "softmax_form.body.h"
-
-#include "logistic_f64.h"
 
 #include "sigmoid_plain.body.h"
 

@@ -126,9 +126,10 @@ FOCAL_BODY vd form_alpha(const form_step *s, form_target t) {
 /* ---- FL* ---- */
 
 /* alpha_t softplus(-w) / gamma, w = gamma y |x| + beta for the y = 2 right - 1 of |x|. */
-FOCAL_BODY form_result form_star(const form_step *s, const form_piece *piece, size_t i) {
+FOCAL_BODY form_result form_star(focal_kernel_tier tier, const form_step *s,
+                                 const form_piece *piece, size_t i) {
     vd zero = vd_set(0.0), y = vd_load(piece->slope + i);
-    form_logit star = form_logit_of(&piece->scaled, i, vd_load(piece->z.high + i));
+    form_logit star = form_logit_of(tier, &piece->scaled, i, vd_load(piece->z.high + i));
     vd not_p = vd_select(star.positive, star.smaller.high, star.larger.high);
     vd alpha = form_alpha(s, s->hard);
     vd softplus = vd_add(star.log1p_e.high, vd_select(star.positive, zero, star.infinite));
@@ -196,8 +197,8 @@ FOCAL_BODY form_result form_of(focal_kernel_tier tier, focal_kernel_form form,
     if (form == KERNEL_FORM_MATCH)
         return form_match(tier, span, s, piece, i);
     if (form == KERNEL_FORM_STAR)
-        return form_star(s, piece, i);
-    form_base base = form_base_put(span, piece, i);
+        return form_star(tier, s, piece, i);
+    form_base base = form_base_put(tier, span, piece, i);
     vd power = vd_load(piece->power + i);
     if (form == KERNEL_FORM_VARIFOCAL)
         return form_varifocal(tier, span, s, &base, power);
@@ -208,9 +209,9 @@ FOCAL_BODY void form_result_step(focal_kernel_tier tier, focal_kernel_form form,
                                  const focal_form_span *span, const form_piece *piece,
                                  size_t at, size_t i, size_t count, form_sum *sum) {
     vd zero = vd_set(0.0), weight = form_load(span->weight, at, count);
-    form_step s = form_step_last(span, piece, at, i, count);
+    form_step s = form_step_last(tier, span, piece, at, i, count);
     if (form != KERNEL_FORM_STAR)
-        form_step_take_logit(&s, piece, i, form_load(span->logits, at, count));
+        form_step_take_logit(tier, &s, piece, i, form_load(span->logits, at, count));
     form_result r = form_of(tier, form, span, &s, piece, i);
     vdm weightless = is_zero(weight);
     vd loss = vd_select(weightless, zero, vd_mul(weight, r.loss));
@@ -244,6 +245,14 @@ FOCAL_SHARED void form_logits_accurate(const focal_form_span *span, form_piece *
                          vd_set(0.0));
 }
 
+FOCAL_SHARED void form_logits_fast(const focal_form_span *span, form_piece *piece, size_t first,
+                                   size_t count) {
+    for (size_t i = 0; i < count; i += 8)
+        form_logit_begin(KERNEL_FAST, &piece->way, &piece->x, i,
+                         form_load(span->logits, first + i, form_lanes_of(count - i)),
+                         vd_set(0.0));
+}
+
 FOCAL_SHARED void form_logits_sleef(const focal_form_span *span, form_piece *piece,
                                     size_t first, size_t count) {
     for (size_t i = 0; i < count; i += 8)
@@ -258,10 +267,10 @@ FOCAL_BODY void form_scaled_logits(focal_kernel_tier tier, focal_kernel_form for
                                    size_t count) {
     for (size_t i = 0; i < count; i += 8) {
         size_t lanes = form_lanes_of(count - i);
-        form_step s = form_step_first(span, first + i, lanes);
+        form_step s = form_step_first(tier, span, first + i, lanes);
         form_put_smoothed(span, piece, i, &s);
-        vd2 z = form_scaled_logit(form, span, &s, piece, i);
-        form_put_pair(&piece->z, i, z);
+        vd2 z = form_scaled_logit(tier, form, span, &s, piece, i);
+        form_put(tier, &piece->z, i, z);
         form_logit_begin(tier, &piece->way, &piece->scaled, i, z.high, z.low);
     }
     form_logit_end(tier, &piece->way, &piece->scaled, count);
@@ -298,8 +307,12 @@ FOCAL_BODY void form_piece_phases(focal_kernel_tier tier, focal_kernel_form form
                                   const focal_form_span *span, form_piece *piece, size_t first,
                                   size_t count, form_base_loop *bases) {
     if (form != KERNEL_FORM_STAR) {
-        (tier == KERNEL_SLEEF ? form_logits_sleef : form_logits_accurate)(span, piece, first,
-                                                                          count);
+        if (tier == KERNEL_SLEEF)
+            form_logits_sleef(span, piece, first, count);
+        else if (tier == KERNEL_FAST)
+            form_logits_fast(span, piece, first, count);
+        else
+            form_logits_accurate(span, piece, first, count);
         form_logit_end(tier, &piece->way, &piece->x, count);
     }
     if (form == KERNEL_FORM_SCALED || form == KERNEL_FORM_STAR)
@@ -308,10 +321,12 @@ FOCAL_BODY void form_piece_phases(focal_kernel_tier tier, focal_kernel_form form
         form_term_powers(tier, form, span, piece, first, count);
     } else if (form_has_base(form)) {
         bases(span, piece, first, count);
-        if (form_has_soft_log(form) && tier != KERNEL_SLEEF && piece->soft.count)
+        bool no_log = tier == KERNEL_SLEEF ||
+                      (form_has_products(tier, span->gamma_uniform) && !span->target_gradient);
+        if (form_has_soft_log(form) && !no_log && piece->soft.count)
             form_soft_logs(piece);
-        form_powers(tier, &piece->way, &piece->log, piece->base.high, piece->gamma,
-                    piece->power, count);
+        form_powers(tier, span->gamma_uniform, &piece->way, &piece->log, piece->base.high,
+                    piece->gamma, piece->power, count);
     }
 }
 
@@ -345,6 +360,7 @@ FOCAL_BODY void form_sigmoid_run(focal_kernel_tier tier, focal_kernel_form form,
     }
 #define FORM_RUN_OF(name, form)                                                                \
     FORM_RUN_IN(name, form, accurate, KERNEL_ACCURATE)                                         \
+    FORM_RUN_IN(name, form, fast, KERNEL_FAST)                                                 \
     FORM_RUN_IN(name, form, sleef, KERNEL_SLEEF)
 #define FORM_SIGMOID_LIST(X)                                                                   \
     X(focal, KERNEL_FORM_FOCAL)                                                                \
@@ -359,12 +375,22 @@ FORM_SIGMOID_LIST(FORM_RUN_OF)
 #undef FORM_RUN_OF
 #undef FORM_RUN_IN
 
+/* |p - t| and p - margin cancel: they want p in more digits than a double has. */
+FOCAL_BODY bool form_needs_pairs(const focal_form_span *span) {
+    return span->form == KERNEL_FORM_QUALITY || span->margin > 0.0;
+}
+
 FOCAL_BODY void sigmoid_form(focal_form_span *span, focal_kernel_tier tier) {
+    bool fast = tier == KERNEL_FAST && span->narrow && !form_needs_pairs(span);
     switch (span->form) {
 #define FORM_CASE(name, form)                                                                  \
     case form:                                                                                 \
-        (tier == KERNEL_SLEEF ? form_sigmoid_##name##_sleef                                    \
-                              : form_sigmoid_##name##_accurate)(span);                         \
+        if (tier == KERNEL_SLEEF)                                                              \
+            form_sigmoid_##name##_sleef(span);                                                 \
+        else if (fast)                                                                         \
+            form_sigmoid_##name##_fast(span);                                                  \
+        else                                                                                   \
+            form_sigmoid_##name##_accurate(span);                                              \
         break;
         FORM_SIGMOID_LIST(FORM_CASE)
 #undef FORM_CASE

@@ -72,12 +72,13 @@ FOCAL_BODY vd2 form_logit_exponent(const form_logit *l, vd low) {
     return (vd2){vd_neg(l->magnitude), vd_select(l->positive, vd_neg(low), low)};
 }
 
-FOCAL_BODY form_logit form_logit_of(const form_logits *from, size_t i, vd x) {
+FOCAL_BODY form_logit form_logit_of(focal_kernel_tier tier, const form_logits *from, size_t i,
+                                    vd x) {
     form_logit l = form_logit_sides(x);
-    l.e = form_pair(&from->e, i);
-    l.larger = form_pair(&from->larger, i);
-    l.smaller = form_pair(&from->smaller, i);
-    l.log1p_e = form_pair(&from->log1p_e, i);
+    l.e = form_take(tier, &from->e, i);
+    l.larger = form_take(tier, &from->larger, i);
+    l.smaller = form_take(tier, &from->smaller, i);
+    l.log1p_e = form_take(tier, &from->log1p_e, i);
     l.variance = vd_mul(l.larger.high, l.smaller.high);
     l.turn = vd_set(0.0);
     return l;
@@ -95,32 +96,40 @@ FOCAL_BODY void form_logit_begin(focal_kernel_tier tier, form_way *way, form_log
         form_put_pair(&logits->log1p_e, i, log1p_pair_f64(tier, e, e));
         return;
     }
+    if (tier == KERNEL_FAST) {
+        vd_store(logits->e.high + i, form_exp(exponent.high));
+        return;
+    }
     form_put_argument(way, i, exp_reduce_f64(exponent));
 }
 
 FOCAL_BODY void form_logit_end(focal_kernel_tier tier, form_way *way, form_logits *logits,
                                size_t count) {
-    if (tier != KERNEL_SLEEF)
+    if (tier == KERNEL_FAST)
+        form_plain_shares(logits, count);
+    else if (tier != KERNEL_SLEEF)
         form_logit_phases(way, logits, count);
 }
 
 /* t (1-s) + s/2 and its complement; products with 1 are exact, so the short way has the same bits. */
-FOCAL_BODY form_target form_target_of(vdm positive, vd t, double smoothing) {
+FOCAL_BODY form_target form_target_of(focal_kernel_tier tier, vdm positive, vd t,
+                                      double smoothing) {
     vd one = vd_set(1.0), zero = vd_set(0.0);
-    vd2 of_one = {t, zero}, of_zero = exact_sum(one, vd_neg(t));
+    vd2 of_one = {t, zero}, of_zero;
+    of_zero = tier == KERNEL_FAST ? form_high(vd_sub(one, t)) : exact_sum(one, vd_neg(t));
     if (smoothing != 0.0) {
         vd2 keep = exact_sum_ordered(one, vd_set(-smoothing));
         vd2 half = {vd_set(0.5 * smoothing), zero};
-        of_one = pair_sum(pair_product(of_one, keep), half);
-        of_zero = pair_sum(pair_product(of_zero, keep), half);
+        of_one = form_sum_of(tier, form_product(tier, of_one, keep), half);
+        of_zero = form_sum_of(tier, form_product(tier, of_zero, keep), half);
     }
     return (form_target){pair_select(positive, of_one, of_zero),
                          pair_select(positive, of_zero, of_one)};
 }
 
 /* -log(1 - p) as a pair; that of p is log1p_e. */
-FOCAL_BODY vd2 form_softplus(const form_logit *l) {
-    return pair_sum((vd2){l->magnitude, vd_set(0.0)}, l->log1p_e);
+FOCAL_BODY vd2 form_softplus(focal_kernel_tier tier, const form_logit *l) {
+    return form_sum_of(tier, (vd2){l->magnitude, vd_set(0.0)}, l->log1p_e);
 }
 
 /* A factor 0 takes an infinity along. */
@@ -145,33 +154,35 @@ FOCAL_BODY vd form_by_hardness(form_target t, vd soft, vd right, vd wrong) {
 
 /* log(1 - p) where the target is on the right side, and log p elsewhere: that of a base which is
  * 1 - p or p where the target is hard. What it is for others is a phase of its own. */
-FOCAL_BODY vd2 form_hard_log(const form_step *s) {
+FOCAL_BODY vd2 form_hard_log(focal_kernel_tier tier, const form_step *s) {
     vd zero = vd_set(0.0);
     vd2 far = {vd_select(is_zero(s->hard.wrong.high), s->x.magnitude, zero), zero};
-    return pair_negative(pair_sum(far, s->x.log1p_e));
+    return pair_negative(form_sum_of(tier, far, s->x.log1p_e));
 }
 
 /* ---- Bases ---- */
 
 /* q = 1 - p_t, linear in p: q' = (wrong - right) p (1-p). */
-FOCAL_BODY form_base form_base_focal(const form_step *s) {
+FOCAL_BODY form_base form_base_focal(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
     form_target t = s->hard;
-    vd2 q = pair_sum(pair_product(x->larger, t.wrong), pair_product(x->smaller, t.right));
+    vd2 q = form_sum_of(tier, form_product(tier, x->larger, t.wrong),
+                        form_product(tier, x->smaller, t.right));
     vd turn = vd_sub(x->smaller.high, x->larger.high); /* 1 - 2p */
     vd slope = vd_mul(vd_sub(t.wrong.high, t.right.high), vd_div(x->variance, q.high));
     slope = form_by_hardness(t, slope, vd_neg(x->larger.high), x->smaller.high);
-    return (form_base){q, form_hard_log(s), slope, vd_mul(slope, turn), x->turn, vd_set(0.0)};
+    return (form_base){q,          form_hard_log(tier, s), slope, vd_mul(slope, turn), x->turn,
+                       vd_set(0.0)};
 }
 
 /* The same where all targets are 0 or 1. */
-FOCAL_BODY form_base form_base_hard(const form_step *s) {
+FOCAL_BODY form_base form_base_hard(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
     vdm right = is_zero(s->hard.wrong.high);
     vd turn = vd_sub(x->smaller.high, x->larger.high);
     vd slope = vd_select(right, vd_neg(x->larger.high), x->smaller.high);
     return (form_base){pair_select(right, x->smaller, x->larger),
-                       form_hard_log(s),
+                       form_hard_log(tier, s),
                        slope,
                        vd_mul(slope, turn),
                        x->turn,
@@ -179,19 +190,21 @@ FOCAL_BODY form_base form_base_hard(const form_step *s) {
 }
 
 /* 2 right - 1 */
-FOCAL_BODY vd2 form_sign(form_target t) {
-    return pair_sum(t.right, pair_negative(t.wrong));
+FOCAL_BODY vd2 form_sign(focal_kernel_tier tier, form_target t) {
+    return form_sum_of(tier, t.right, pair_negative(t.wrong));
 }
 
 /* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
-FOCAL_BODY form_base form_base_scaled(const form_step *s, const form_piece *piece, size_t i) {
-    vd y = form_sign(s->hard).high;
-    vd2 z = form_pair(&piece->z, i);
-    form_logit scaled = form_logit_of(&piece->scaled, i, z.high);
+FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s,
+                                      const form_piece *piece, size_t i) {
+    vd y = form_sign(tier, s->hard).high;
+    vd2 z = form_take(tier, &piece->z, i);
+    form_logit scaled = form_logit_of(tier, &piece->scaled, i, z.high);
     vd2 base = pair_select(scaled.positive, scaled.smaller, scaled.larger);
     vd p = vd_select(scaled.positive, scaled.larger.high, scaled.smaller.high);
     vd2 zero = {vd_set(0.0), vd_set(0.0)};
-    vd2 log = pair_negative(pair_sum(pair_select(scaled.positive, z, zero), scaled.log1p_e));
+    vd2 far = pair_select(scaled.positive, z, zero);
+    vd2 log = pair_negative(form_sum_of(tier, far, scaled.log1p_e));
     return (form_base){base,
                        log,
                        vd_neg(vd_mul(y, p)),
@@ -208,23 +221,27 @@ FOCAL_BODY vd form_cross_slope(const form_logit *x, form_target t) {
 /* 1 - exp(-C) = (e - expm1(-wrong |x|)) p, b' = exp(-C) C', b'' = exp(-C) (C'' - C'^2). */
 FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_step *s) {
     const form_logit *x = &s->x;
-    vd2 exponent = pair_negative(pair_scale(s->hard.wrong, x->magnitude));
+    vd2 exponent = pair_negative(form_multiple(tier, s->hard.wrong, x->magnitude));
     vd2 away = expm1_pair_f64(tier, exponent);
-    vd2 base = pair_product(pair_sum(x->e, pair_negative(away)), x->larger);
-    vd rest = vd_mul(exp_pair_f64(tier, exponent).high, x->larger.high);
+    vd2 base = form_product(tier, form_sum_of(tier, x->e, pair_negative(away)), x->larger);
+    vd rest = tier == KERNEL_FAST ? form_exp(exponent.high) : exp_pair_f64(tier, exponent).high;
+    rest = vd_mul(rest, x->larger.high);
     vd cross = form_cross_slope(x, s->hard), one = vd_set(1.0);
     vd ratio = form_by_hardness(s->hard, vd_div(cross, base.high), vd_neg(one), one);
     vd bend = form_by_hardness(s->hard, vd_div(x->variance, base.high), x->larger.high,
                                x->smaller.high);
     vd slope = vd_mul(rest, ratio);
     vd curvature = vd_mul(rest, vd_sub(bend, vd_mul(ratio, cross)));
-    return (form_base){
-        base,       form_hard_log(s), slope, curvature, vd_neg(vd_mul(rest, x->magnitude)),
-        vd_set(0.0)};
+    return (form_base){base,
+                       form_hard_log(tier, s),
+                       slope,
+                       curvature,
+                       vd_neg(vd_mul(rest, x->magnitude)),
+                       vd_set(0.0)};
 }
 
 /* |p - t|; where it is 0 its derivatives are taken as 0. */
-FOCAL_BODY form_base form_base_quality(bool soft, const form_step *s) {
+FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, bool soft, const form_step *s) {
     const form_logit *x = &s->x;
     vd zero = vd_set(0.0), one = vd_set(1.0);
     vd2 distance = pair_sum(s->hard.wrong, pair_negative(x->smaller));
@@ -238,7 +255,8 @@ FOCAL_BODY form_base form_base_quality(bool soft, const form_step *s) {
     }
     slope = form_by_hardness(s->hard, slope, vd_neg(x->larger.high), x->smaller.high);
     vd turn = vd_sub(x->smaller.high, x->larger.high);
-    return (form_base){base, form_hard_log(s), slope, vd_mul(slope, turn), vd_neg(sign), zero};
+    return (form_base){base, form_hard_log(tier, s), slope, vd_mul(slope, turn), vd_neg(sign),
+                       zero};
 }
 
 /* ---- A piece: logits and targets, bases, powers ---- */
@@ -265,12 +283,13 @@ FOCAL_BODY form_step form_step_of(const focal_form_span *span, size_t at, size_t
 }
 
 /* The same with targets, as pairs. */
-FOCAL_BODY form_step form_step_first(const focal_form_span *span, size_t at, size_t count) {
+FOCAL_BODY form_step form_step_first(focal_kernel_tier tier, const focal_form_span *span,
+                                     size_t at, size_t count) {
     form_step s = form_step_of(span, at, count);
     double hard_smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
-    s.hard = form_target_of(s.x.positive, s.target, hard_smoothing);
+    s.hard = form_target_of(tier, s.x.positive, s.target, hard_smoothing);
     s.cross = span->smooth_cross_entropy
-                  ? form_target_of(s.x.positive, s.target, span->smoothing)
+                  ? form_target_of(tier, s.x.positive, s.target, span->smoothing)
                   : s.hard;
     return s;
 }
@@ -284,10 +303,11 @@ FOCAL_BODY void form_put_smoothed(const focal_form_span *span, form_piece *piece
 }
 
 /* The same once more, for the results. */
-FOCAL_BODY form_step form_step_last(const focal_form_span *span, const form_piece *piece,
-                                    size_t at, size_t i, size_t count) {
+FOCAL_BODY form_step form_step_last(focal_kernel_tier tier, const focal_form_span *span,
+                                    const form_piece *piece, size_t at, size_t i,
+                                    size_t count) {
     form_step s = form_step_of(span, at, count);
-    s.hard = form_target_of(s.x.positive, s.target, 0.0);
+    s.hard = form_target_of(tier, s.x.positive, s.target, 0.0);
     s.cross = s.hard;
     if (span->smoothing != 0.0) {
         s.cross = form_smoothed_targets(piece, i);
@@ -296,19 +316,21 @@ FOCAL_BODY form_step form_step_last(const focal_form_span *span, const form_piec
     return s;
 }
 
-FOCAL_BODY void form_step_take_logit(form_step *s, const form_piece *piece, size_t i, vd x) {
-    s->x = form_logit_of(&piece->x, i, x);
+FOCAL_BODY void form_step_take_logit(focal_kernel_tier tier, form_step *s,
+                                     const form_piece *piece, size_t i, vd x) {
+    s->x = form_logit_of(tier, &piece->x, i, x);
 }
 
 /* The logit that SCALED's factor has, and FL*'s softplus, with y = 2 right - 1. */
-FOCAL_BODY vd2 form_scaled_logit(focal_kernel_form form, const focal_form_span *span,
-                                 const form_step *s, form_piece *piece, size_t i) {
+FOCAL_BODY vd2 form_scaled_logit(focal_kernel_tier tier, focal_kernel_form form,
+                                 const focal_form_span *span, const form_step *s,
+                                 form_piece *piece, size_t i) {
     if (form == KERNEL_FORM_SCALED)
-        return pair_scale(form_sign(s->hard), s->x.magnitude);
-    vd2 sign = form_sign(s->cross);
+        return form_multiple(tier, form_sign(tier, s->hard), s->x.magnitude);
+    vd2 sign = form_sign(tier, s->cross);
     vd_store(piece->slope + i, sign.high);
-    vd2 scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
-    return pair_sum(scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
+    vd2 scaled = form_multiple(tier, form_multiple(tier, sign, s->gamma), s->x.magnitude);
+    return form_sum_of(tier, scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
 }
 
 /* Whether a form's base depends on a target between 0 and 1, so that its logarithm is wanted. */
@@ -330,18 +352,18 @@ FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form
                                   const form_step *s, const form_piece *piece, size_t i,
                                   bool soft) {
     if (form == KERNEL_FORM_SCALED)
-        return form_base_scaled(s, piece, i);
+        return form_base_scaled(tier, s, piece, i);
     if (form == KERNEL_FORM_CONFIDENCE)
         return form_base_confidence(tier, s);
     if (form == KERNEL_FORM_QUALITY)
-        return form_base_quality(soft, s);
-    return soft ? form_base_focal(s) : form_base_hard(s);
+        return form_base_quality(tier, soft, s);
+    return soft ? form_base_focal(tier, s) : form_base_hard(tier, s);
 }
 
-FOCAL_BODY void form_put_base(const focal_form_span *span, form_piece *piece, size_t i,
-                              const form_base *base) {
-    form_put_pair(&piece->base, i, base->value);
-    form_put_pair(&piece->log, i, base->log);
+FOCAL_BODY void form_put_base(focal_kernel_tier tier, const focal_form_span *span,
+                              form_piece *piece, size_t i, const form_base *base) {
+    form_put(tier, &piece->base, i, base->value);
+    form_put(tier, &piece->log, i, base->log);
     vd_store(piece->slope + i, base->slope);
     if (span->hessian)
         vd_store(piece->curvature + i, base->curvature);
@@ -351,10 +373,10 @@ FOCAL_BODY void form_put_base(const focal_form_span *span, form_piece *piece, si
     }
 }
 
-FOCAL_BODY form_base form_base_put(const focal_form_span *span, const form_piece *piece,
-                                   size_t i) {
-    form_base base = {form_pair(&piece->base, i),
-                      form_pair(&piece->log, i),
+FOCAL_BODY form_base form_base_put(focal_kernel_tier tier, const focal_form_span *span,
+                                   const form_piece *piece, size_t i) {
+    form_base base = {form_take(tier, &piece->base, i),
+                      form_take(tier, &piece->log, i),
                       vd_load(piece->slope + i),
                       vd_set(0.0),
                       vd_set(0.0),
@@ -371,8 +393,8 @@ FOCAL_BODY form_base form_base_put(const focal_form_span *span, const form_piece
 FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
                                const focal_form_span *span, form_piece *piece, size_t at,
                                size_t i, size_t count) {
-    form_step s = form_step_first(span, at, count);
-    form_step_take_logit(&s, piece, i, form_load(span->logits, at, count));
+    form_step s = form_step_first(tier, span, at, count);
+    form_step_take_logit(tier, &s, piece, i, form_load(span->logits, at, count));
     if (span->target_gradient) {
         vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
         s.x.turn = vd_mul(expm1_pair_f64(tier, exponent).high, s.x.larger.high);
@@ -380,11 +402,12 @@ FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
     form_put_smoothed(span, piece, i, &s);
     vd_store(piece->gamma + i, s.gamma);
     if (form == KERNEL_FORM_VARIFOCAL)
-        s.hard = form_target_of(s.x.positive, vd_set(0.0), 0.0);
+        s.hard = form_target_of(tier, s.x.positive, vd_set(0.0), 0.0);
     vd softness = form_softness(s.hard);
     form_base base;
     if (form_has_soft_log(form) && vdm_any(vdm_lt(vd_set(0.0), softness))) {
         vd_store(piece->softness + i, softness);
+        vd_store(piece->base.low + i, vd_set(0.0)); /* tier fast puts none */
         piece->soft.at[piece->soft.count++] = (uint8_t)i;
         base = form_base_of(tier, form, &s, piece, i, true);
     } else {
@@ -392,7 +415,7 @@ FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
     }
     if (form == KERNEL_FORM_VARIFOCAL)
         base.by_target = vd_set(0.0); /* p^gamma, whatever the target */
-    form_put_base(span, piece, i, &base);
+    form_put_base(tier, span, piece, i, &base);
 }
 
 /* The soft targets' logarithms. */

@@ -144,16 +144,16 @@ FOCAL_BODY bool form_targets_are_hard(const focal_form_span *span, size_t first,
 }
 
 /* Logarithms, bases and gammas of the right side's term and of the wrong side's. */
-FOCAL_BODY void form_term_bases(const focal_form_span *span, form_piece *piece, size_t first,
-                                size_t count, bool single) {
+FOCAL_BODY void form_term_bases(focal_kernel_tier tier, const focal_form_span *span,
+                                form_piece *piece, size_t first, size_t count, bool single) {
     for (size_t i = 0; i < count; i += 8) {
         size_t at = first + i, lanes = form_lanes_of(count - i);
-        form_step s = form_step_first(span, at, lanes);
+        form_step s = form_step_first(tier, span, at, lanes);
         form_put_smoothed(span, piece, i, &s);
-        s.x = form_logit_of(&piece->x, i, form_load(span->logits, at, lanes));
+        s.x = form_logit_of(tier, &piece->x, i, form_load(span->logits, at, lanes));
         vd right_gamma = vd_select(s.x.positive, s.gamma, s.gamma_negative);
         vd wrong_gamma = vd_select(s.x.positive, s.gamma_negative, s.gamma);
-        vd2 right_log = pair_negative(form_softplus(&s.x));
+        vd2 right_log = pair_negative(form_softplus(tier, &s.x));
         vd2 wrong_log = pair_negative(s.x.log1p_e);
         vd2 right_base = s.x.smaller;
         if (single) {
@@ -163,11 +163,11 @@ FOCAL_BODY void form_term_bases(const focal_form_span *span, form_piece *piece, 
             right_base = pair_select(right, right_base, s.x.larger);
             right_gamma = vd_select(right, right_gamma, wrong_gamma);
         } else {
-            form_put_pair(&piece->wrong_log, i, wrong_log);
+            form_put(tier, &piece->wrong_log, i, wrong_log);
             vd_store(piece->wrong_gamma + i, wrong_gamma);
         }
-        form_put_pair(&piece->log, i, right_log);
-        form_put_pair(&piece->base, i, right_base);
+        form_put(tier, &piece->log, i, right_log);
+        form_put(tier, &piece->base, i, right_base);
         vd_store(piece->gamma + i, right_gamma);
     }
 }
@@ -176,12 +176,12 @@ FOCAL_BODY void form_term_powers(focal_kernel_tier tier, focal_kernel_form form,
                                  const focal_form_span *span, form_piece *piece, size_t first,
                                  size_t count) {
     bool single = form_terms_are_single(form, span, form_targets_are_hard(span, first, count));
-    form_term_bases(span, piece, first, count, single);
-    form_powers(tier, &piece->way, &piece->log, piece->base.high, piece->gamma, piece->power,
-                count);
+    form_term_bases(tier, span, piece, first, count, single);
+    form_powers(tier, span->gamma_uniform, &piece->way, &piece->log, piece->base.high,
+                piece->gamma, piece->power, count);
     if (single)
         memcpy(piece->wrong_power, piece->power, sizeof piece->power);
     else
-        form_powers(tier, &piece->way, &piece->wrong_log, piece->x.larger.high,
-                    piece->wrong_gamma, piece->wrong_power, count);
+        form_powers(tier, span->gamma_uniform, &piece->way, &piece->wrong_log,
+                    piece->x.larger.high, piece->wrong_gamma, piece->wrong_power, count);
 }

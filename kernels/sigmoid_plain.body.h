@@ -267,7 +267,7 @@ FOCAL_SHARED void plain_run_soft(plain_job job, const plain_constants *constants
     way.loss = both.soft.loss;
     way.gradient = job.gradient ? both.soft.gradient : NULL;
     way.hessian = job.hessian ? both.soft.hessian : NULL;
-    sigmoid_form(&way, KERNEL_ACCURATE);
+    sigmoid_form(&way, KERNEL_FAST);
     way.loss = both.hard.loss;
     way.gradient = job.gradient ? both.hard.gradient : NULL;
     way.hessian = job.hessian ? both.hard.hessian : NULL;
@@ -284,12 +284,7 @@ FOCAL_BODY focal_gamma_class plain_class(double gamma) {
                           : KERNEL_GH;
 }
 
-FOCAL_BODY void sigmoid_plain_form(focal_form_span *span, focal_kernel_tier tier) {
-    (void)tier; /* there is one */
-    if (!span->plain) {
-        sigmoid_form(span, KERNEL_ACCURATE);
-        return;
-    }
+FOCAL_BODY void sigmoid_plain(focal_form_span *span) {
     plain_constants constants = {
         .alpha_positive = vd_set(span->alpha_positive[0]),
         .alpha_negative = vd_set(span->alpha_negative[0]),
@@ -313,4 +308,12 @@ FOCAL_BODY void sigmoid_plain_form(focal_form_span *span, focal_kernel_tier tier
         span->sum = plain_run_end(job, &constants, span, targets, &scratch);
     else
         plain_run_soft(job, &constants, span, &scratch);
+}
+
+/* The kernel of tier fast. */
+FOCAL_BODY void sigmoid_fast_form(focal_form_span *span, focal_kernel_tier tier) {
+    if (span->plain)
+        sigmoid_plain(span);
+    else
+        sigmoid_form(span, tier);
 }

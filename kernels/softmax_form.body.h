@@ -61,11 +61,29 @@ FOCAL_BODY vd form_minus_log(const form_row *r, vd x) {
     return vd_sub(r->log_total, form_distance(x, r->most).high);
 }
 
-/* e = exp(x - most) */
-FOCAL_BODY form_class form_class_of(const form_row *r, vd x, vd2 e, vdm greatest) {
+/* e = exp(x - most); p, of which one rounding is all that its low part could mend */
+FOCAL_BODY vd form_share(focal_kernel_tier tier, const form_row *r, vd2 e) {
+    return tier == KERNEL_FAST ? vd_mul(e.high, r->inverse.high)
+                               : pair_product(e, r->inverse).high;
+}
+
+FOCAL_BODY form_class form_class_of(focal_kernel_tier tier, const form_row *r, vd x, vd2 e,
+                                    vdm greatest) {
+    if (tier == KERNEL_FAST) {
+        /* An e beside the greatest class is at most half of the total. */
+        vd rest = vd_select(greatest, r->others.high, vd_sub(r->total.high, e.high));
+        return (form_class){form_share(tier, r, e), form_high(vd_mul(rest, r->inverse.high)),
+                            form_minus_log(r, x)};
+    }
     vd2 rest = pair_select(greatest, r->others, pair_sum_ordered(r->total, pair_negative(e)));
-    return (form_class){pair_product(e, r->inverse).high, pair_product(rest, r->inverse),
+    return (form_class){form_share(tier, r, e), pair_product(rest, r->inverse),
                         form_minus_log(r, x)};
+}
+
+FOCAL_BODY vd2 form_exp_of(focal_kernel_tier tier, const form_row *r, vd x) {
+    if (tier == KERNEL_FAST)
+        return form_high(form_exp(vd_sub(x, r->most)));
+    return exp_pair_f64(tier, form_distance(x, r->most));
 }
 
 /* ---- exp(x - most) of a piece of the run ---- */
@@ -80,6 +98,14 @@ FOCAL_SHARED void form_row_arguments(const double *logits, double most, form_way
     for (size_t i = 0; i < count; i += 8) {
         vd x = form_load(logits, i, form_lanes_of(count - i));
         form_put_argument(way, i, exp_reduce_f64(form_distance(x, vd_set(most))));
+    }
+}
+
+FOCAL_SHARED void form_row_plain(const double *logits, double most, form_pairs *e,
+                                 size_t count) {
+    for (size_t i = 0; i < count; i += 8) {
+        vd x = form_load(logits, i, form_lanes_of(count - i));
+        vd_store(e->high + i, form_exp(vd_sub(x, vd_set(most))));
     }
 }
 
@@ -98,6 +124,8 @@ FOCAL_BODY size_t form_row_exponentials(focal_kernel_tier tier, const focal_form
     const double *logits = span->logits + first;
     if (tier == KERNEL_SLEEF) {
         form_row_sleef(logits, span->row->most, &piece->e, count);
+    } else if (tier == KERNEL_FAST) {
+        form_row_plain(logits, span->row->most, &piece->e, count);
     } else {
         form_row_arguments(logits, span->row->most, &piece->way, count);
         form_exp_phases(&piece->way, &piece->e, count);
@@ -110,8 +138,14 @@ FOCAL_BODY vd form_ratio(vd b, vd a, vd limit) {
     return vd_select(is_zero(a), limit, vd_div(b, a));
 }
 
-FOCAL_BODY vd form_power(focal_kernel_tier tier, vd2 q, vd gamma) {
-    return power_pair_f64(tier, q.high, log_pair_f64(tier, q), gamma);
+/* q^gamma; `uniform` is the gamma of all classes, or NaN. */
+FOCAL_BODY vd form_power(focal_kernel_tier tier, double uniform, vd2 q, vd gamma) {
+    if (form_has_products(tier, uniform))
+        return power_half_steps_f64(q.high, (uint32_t)(2.0 * uniform));
+    vd2 log = log_pair_f64(tier, q);
+    if (tier == KERNEL_FAST)
+        return power_limits(form_exp(vd_mul(gamma, log.high)), q.high, gamma);
+    return power_pair_f64(tier, q.high, log, gamma);
 }
 
 /* Lanes of the row's element `first + i`. */
@@ -135,7 +169,8 @@ FOCAL_BODY vd form_unsmoothed(const focal_form_span *span, vd t) {
 FOCAL_BODY form_class_term form_class_terms(focal_kernel_tier tier, const focal_form_span *span,
                                             const form_class *c, vd alpha, vd gamma) {
     vd one = vd_set(1.0), zero = vd_set(0.0), q = c->q.high, p = c->p;
-    vd power = form_power(tier, c->q, gamma), weighted = vd_mul(alpha, power);
+    vd power = form_power(tier, span->gamma_uniform, c->q, gamma),
+       weighted = vd_mul(alpha, power);
     vd finite = form_finite(c->minus_log), ratio = form_ratio(finite, q, one);
     vd gamma_p = vd_mul(gamma, p);
     form_class_term t;
@@ -194,10 +229,10 @@ FOCAL_BODY form_label form_label_of(focal_kernel_tier tier, const form_row *r,
                                     const focal_form_row *row) {
     vd label = vd_set((double)row->label), gamma = vd_set(row->gamma);
     vd x = vd_set(row->label_logit);
-    vd2 e = exp_pair_f64(tier, form_distance(x, r->most));
-    form_class c = form_class_of(r, x, e, vdm_eq(label, r->most_at));
-    return (form_label){c.p, c.q.high,
-                        vd_mul(vd_set(row->weight), form_power(tier, c.q, gamma)), gamma};
+    form_class c =
+        form_class_of(tier, r, x, form_exp_of(tier, r, x), vdm_eq(label, r->most_at));
+    vd power = form_power(tier, row->gamma, c.q, gamma);
+    return (form_label){c.p, c.q.high, vd_mul(vd_set(row->weight), power), gamma};
 }
 
 /* With M = q^gamma: M' / M = gamma h, h = -p (delta - p_k) / q, and R' = p_k - y_k. */
@@ -212,6 +247,9 @@ FOCAL_BODY void form_smooth_results(const focal_form_span *span, const form_labe
         vd_sub(vd_mul(c->p, form_unsmoothed(span, t)), vd_mul(q, form_smoothed(span, t)));
     vd steep = vd_mul(label->gamma, h);
     *gradient = vd_mul(label->factor, vd_fma(steep, entropy, slope));
+    *hessian = zero;
+    if (!span->hessian)
+        return;
     /* q'' / q */
     vd bend = vd_mul(vd_sub(c->p, q), vd_select(own, vd_neg(one), share));
     bend = vd_neg(vd_mul(label->p, bend));
@@ -254,7 +292,22 @@ FOCAL_BODY void form_fold_pairs(const double *highs, const double *lows, double 
     }
 }
 
-/* In pairs: rounded terms and sums would cost as many ULP of q as there are classes. */
+/* The sum of a piece's exponentials but that of the greatest, whose place is emptied. */
+FOCAL_BODY vd form_plain_others(const focal_form_span *span, form_row_piece *piece,
+                                size_t first, size_t count) {
+    size_t most = span->row->most_at - span->first - first;
+    if (most < count)
+        piece->e.high[most] = 0.0;
+    for (size_t i = count; i % 8 != 0; i++)
+        piece->e.high[i] = 0.0;
+    vd sum = vd_set(0.0);
+    for (size_t i = 0; i < count; i += 8)
+        sum = vd_add(sum, vd_load(piece->e.high + i));
+    return sum;
+}
+
+/* In pairs: rounded terms and sums would cost as many ULP of q as there are classes. Tier fast adds the
+ * eight steps of a piece in doubles. */
 FOCAL_BODY void form_row_others(focal_form_span *span, focal_kernel_tier tier) {
     focal_form_row *row = span->row;
     vd zero = vd_set(0.0), most_at = vd_set((double)row->most_at);
@@ -263,9 +316,14 @@ FOCAL_BODY void form_row_others(focal_form_span *span, focal_kernel_tier tier) {
     form_row_piece piece;
     for (size_t first = 0; first < span->count; first += FORM_PIECE) {
         size_t count = form_row_exponentials(tier, span, first, &piece);
+        if (tier == KERNEL_FAST) {
+            vd2 added = exact_sum(sum.high, form_plain_others(span, &piece, first, count));
+            sum = (vd2){added.high, vd_add(sum.low, added.low)};
+            continue;
+        }
         for (size_t i = 0; i < count; i += 8) {
             vd index = form_index(span, first + i);
-            vd2 e = pair_select(vdm_eq(index, most_at), none, form_pair(&piece.e, i));
+            vd2 e = pair_select(vdm_eq(index, most_at), none, form_take(tier, &piece.e, i));
             e = pair_select(vdm_lt(index, end), e, none);
             vd2 added = exact_sum(sum.high, e.high);
             sum = (vd2){added.high, vd_add(sum.low, vd_add(added.low, e.low))};
@@ -299,8 +357,7 @@ FOCAL_BODY void form_row_terms(focal_form_span *span, focal_kernel_tier tier) {
         amount = vd_add(amount, counted);
         if (!form_some_count(counted))
             continue;
-        vd2 e = exp_pair_f64(tier, form_distance(x, r.most));
-        form_class c = form_class_of(&r, x, e, greatest);
+        form_class c = form_class_of(tier, &r, x, form_exp_of(tier, &r, x), greatest);
         form_class_term term = form_weighted_terms(tier, span, &c, counted, i, left);
         loss = vd_add(loss, term.loss);
         slope = vd_add(slope, vd_select(greatest, zero, term.slope));
@@ -338,6 +395,9 @@ FOCAL_BODY void form_class_results(const focal_form_span *span, const form_class
     vd q = c->q.high, all = vd_set(row->slope + row->slope_most);
     vd others = form_without(row->slope, row->slope_most, t->slope, greatest);
     *gradient = vd_sub(vd_mul(t->slope, q), vd_mul(c->p, others));
+    *hessian = vd_set(0.0);
+    if (!span->hessian)
+        return;
     vd variance = vd_mul(c->p, q);
     if (span->hessian_mode == KERNEL_HESSIAN_UPPER) {
         vd upper = vd_mul(vd_mul(vd_set(-2.0), variance), all);
@@ -373,11 +433,11 @@ FOCAL_BODY vd form_class_target_gradient(focal_kernel_tier tier, const focal_for
 }
 
 /* The gradient of eight classes without target or weight, if nothing else is wanted. */
-FOCAL_BODY vd form_uncounted_gradient(const focal_form_row *row, const form_row *r, vd2 e,
-                                      vdm greatest) {
+FOCAL_BODY vd form_uncounted_gradient(focal_kernel_tier tier, const focal_form_row *row,
+                                      const form_row *r, vd2 e, vdm greatest) {
     vd zero = vd_set(0.0);
     vd others = form_without(row->slope, row->slope_most, zero, greatest);
-    return vd_sub(zero, vd_mul(pair_product(e, r->inverse).high, others));
+    return vd_sub(zero, vd_mul(form_share(tier, r, e), others));
 }
 
 /* The results of a step, `i` from the run's first element on. */
@@ -390,11 +450,11 @@ FOCAL_BODY void form_result_of_classes(focal_kernel_tier tier, const focal_form_
     vd amount = form_amounts(span, i, count);
     bool some = span->smooth_cross_entropy || form_some_count(amount);
     if (!some && !span->hessian && !span->target_gradient) {
-        gradient = form_uncounted_gradient(span->row, r, e, greatest);
+        gradient = form_uncounted_gradient(tier, span->row, r, e, greatest);
         form_store_results(span, i, count, gradient, gradient, gradient);
         return;
     }
-    form_class c = form_class_of(r, x, e, greatest);
+    form_class c = form_class_of(tier, r, x, e, greatest);
     if (span->smooth_cross_entropy) {
         vdm own = vdm_eq(index, vd_set((double)span->row->label));
         form_smooth_results(span, label, &c, own, form_load(span->targets, i, count), &gradient,
@@ -421,7 +481,7 @@ FOCAL_BODY void form_row_results(focal_form_span *span, focal_kernel_tier tier) 
         size_t count = form_row_exponentials(tier, span, first, &piece);
         for (size_t i = 0; i < count; i += 8)
             form_result_of_classes(tier, span, &r, &label, first + i, form_lanes_of(count - i),
-                                   form_pair(&piece.e, i));
+                                   form_take(tier, &piece.e, i));
     }
 }
 

@@ -71,8 +71,21 @@ static inline int form_has_exponent(const focal_problem *p) {
             p->form == FOCAL_FORM_STAR);
 }
 
-/* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. */
-static inline double form_bound_ulp(const form_case *c, focal_tier tier) {
+/* Whether the case's results are rounded to floats or less, which tier fast computes in plain doubles. */
+static inline int form_is_narrow(const form_case *c) {
+    const focal_problem *const p = &c->problem;
+    const focal_dtype loss = p->loss_dtype ? p->loss_dtype : p->dtype;
+    const focal_dtype gradient = p->gradient_dtype ? p->gradient_dtype : p->dtype;
+    return loss != FOCAL_F64 && gradient != FOCAL_F64;
+}
+
+/* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. `narrow`
+ * results of tier fast: the rounding error of an exponent of size 100 is 100 ULP of its power. Those
+ * below the range of float, which have larger exponents, are rounded to 0. */
+static inline double form_bound_ulp(const form_case *c, focal_tier tier, int narrow,
+                                    long double size) {
+    if (tier == FOCAL_TIER_FAST && narrow)
+        return size >= 0x1p-150L ? 512.0 : 4096.0;
     if (tier != FOCAL_TIER_SLEEF)
         return 12.0;
     const double gamma = form_largest_gamma(c), most = form_largest_logit(c);

@@ -130,7 +130,8 @@ static void random_inputs(row_case *one, random_source *random) {
     static const double alphas[] = {1.0, 0.25, 0.75, 0.0};
     static const double weights[] = {1.0, 1.0, 0.0, 0.3, 17.0};
     bool uniform = random_below(random, 2);
-    double gamma = pick(random, gammas, 10), gamma_negative = pick(random, gammas, 10);
+    double gamma = pick(random, gammas, 10);
+    double gamma_negative = random_below(random, 2) ? gamma : pick(random, gammas, 10);
     bool softmax = one->op == KERNEL_SOFTMAX, tame = softmax && random_below(random, 4) != 0;
     bool labelled = softmax && random_below(random, 2);
     for (size_t i = 0; i < one->count; i++) {
@@ -146,7 +147,7 @@ static void random_inputs(row_case *one, random_source *random) {
         one->inputs[5][i] = uniform ? gamma_negative : pick(random, gammas, 10);
         one->inputs[6][i] = pick(random, weights, 5);
     }
-    one->span.gamma_uniform = uniform ? gamma : (double)NAN;
+    one->span.gamma_uniform = uniform && gamma == gamma_negative ? gamma : (double)NAN;
     size_t label = random_below(random, (uint32_t)one->count);
     if (labelled)
         one->inputs[1][label] = 1.0;
@@ -201,6 +202,7 @@ static void random_case(row_case *one, const focal_form_kernel *kernel, focal_ke
         .hessian_mode = (focal_kernel_hessian)random_below(random, 3),
         .hessian_floor = random_below(random, 3) == 0 ? 0x1p-10 : 0.0,
         .scale = random_below(random, 2) ? 1.0 : -3.5,
+        .narrow = kernel->tier == KERNEL_FAST && random_below(random, 4),
     };
     random_inputs(one, random);
     if (kernel->tier == KERNEL_FAST && form == KERNEL_FORM_FOCAL && random_below(random, 4))

@@ -50,7 +50,9 @@ static long double inner_bound(const form_case *c, const form_results *r, focal_
                                const wanted *w, out which) {
     const double gamma = form_largest_gamma(c);
     if (r->form_kernel)
-        return form_bound_ulp(c, tier) * storage_ulp(FOCAL_F64, w->size) + form_underflow(c);
+        return form_bound_ulp(c, tier, form_is_narrow(c), w->size) *
+                   storage_ulp(FOCAL_F64, w->size) +
+               form_underflow(c);
     const bound_kind kind = kind_of_case(c);
     long double ulps = bound_ulp(kind, tier, gamma, w->size);
     if (c->divisor != 1.0L)

@@ -74,7 +74,7 @@ static void execute(const char *isa, const problem *p, results *to) {
         to->out[i / COUNT][i % COUNT] = (double)narrow_results[i / COUNT][i % COUNT];
     char description[512];
     focal_plan_describe(plan, description, sizeof description);
-    CHECK_CASE(strstr(description, "focal_f64_sigmoid_plain_fast__"), "%s", description);
+    CHECK_CASE(strstr(description, "focal_f64_sigmoid_form_fast__"), "%s", description);
     focal_plan_destroy(plan);
 }
 
