@@ -147,10 +147,15 @@ FOCAL_SHARED void form_log1p_ends(const form_way *way, form_pairs *log1p_e, size
 
 /* ---- Logits ---- */
 
-FOCAL_BODY void form_put_shares(form_logits *logits, size_t i, vd2 e) {
+/* 1 / (1 + e) */
+FOCAL_BODY vd2 form_larger(vd2 e) {
     vd2 sum = exact_sum_ordered(vd_set(1.0), e.high);
     sum.low = vd_add(sum.low, e.low);
-    vd2 larger = pair_reciprocal(sum);
+    return pair_reciprocal(sum);
+}
+
+FOCAL_BODY void form_put_shares(form_logits *logits, size_t i, vd2 e) {
+    vd2 larger = form_larger(e);
     form_put_pair(&logits->larger, i, larger);
     form_put_pair(&logits->smaller, i, pair_product(e, larger));
 }

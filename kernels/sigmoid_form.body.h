@@ -375,13 +375,9 @@ FORM_SIGMOID_LIST(FORM_RUN_OF)
 #undef FORM_RUN_OF
 #undef FORM_RUN_IN
 
-/* |p - t| and p - margin cancel: they want p in more digits than a double has. */
-FOCAL_BODY bool form_needs_pairs(const focal_form_span *span) {
-    return span->form == KERNEL_FORM_QUALITY || span->margin > 0.0;
-}
-
 FOCAL_BODY void sigmoid_form(focal_form_span *span, focal_kernel_tier tier) {
-    bool fast = tier == KERNEL_FAST && span->narrow && !form_needs_pairs(span);
+    /* p - margin cancels: it wants p in more digits than a double has. */
+    bool fast = tier == KERNEL_FAST && span->narrow && !(span->margin > 0.0);
     switch (span->form) {
 #define FORM_CASE(name, form)                                                                  \
     case form:                                                                                 \

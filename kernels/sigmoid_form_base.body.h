@@ -240,11 +240,32 @@ FOCAL_BODY form_base form_base_confidence(focal_kernel_tier tier, const form_ste
                        vd_set(0.0)};
 }
 
+/* wrong - (1 - p), the distance of target and p. */
+FOCAL_BODY vd2 form_distance_of(focal_kernel_tier tier, vd2 wrong, vd2 smaller) {
+    return form_sum_of(tier, wrong, pair_negative(smaller));
+}
+
+/* In tier fast. Where the two are near each other they cancel, and are made again as pairs. */
+FOCAL_BODY vd2 form_plain_distance(const focal_form_span *span, const form_step *s) {
+    const form_logit *x = &s->x;
+    vd2 plain = form_distance_of(KERNEL_FAST, s->hard.wrong, x->smaller);
+    vdm near = vdm_lt(vd_abs(plain.high), vd_mul(vd_set(0.25), x->smaller.high));
+    if (!vdm_any(near))
+        return plain;
+    double smoothing = span->smooth_cross_entropy ? 0.0 : span->smoothing;
+    form_target t = form_target_of(KERNEL_ACCURATE, x->positive, s->target, smoothing);
+    vd2 e = exp_pair_f64(KERNEL_ACCURATE, (vd2){vd_neg(x->magnitude), vd_set(0.0)});
+    vd2 smaller = pair_product(e, form_larger(e));
+    return pair_select(near, form_distance_of(KERNEL_ACCURATE, t.wrong, smaller), plain);
+}
+
 /* |p - t|; where it is 0 its derivatives are taken as 0. */
-FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, bool soft, const form_step *s) {
+FOCAL_BODY form_base form_base_quality(focal_kernel_tier tier, const focal_form_span *span,
+                                       bool soft, const form_step *s) {
     const form_logit *x = &s->x;
     vd zero = vd_set(0.0), one = vd_set(1.0);
-    vd2 distance = pair_sum(s->hard.wrong, pair_negative(x->smaller));
+    vd2 distance = tier == KERNEL_FAST ? form_plain_distance(span, s)
+                                       : form_distance_of(tier, s->hard.wrong, x->smaller);
     vdm negative = vdm_lt(distance.high, zero);
     vd2 base = pair_select(negative, pair_negative(distance), distance);
     vd sign = vd_select(negative, vd_neg(one), vd_select(is_zero(base.high), zero, one));
@@ -349,14 +370,14 @@ FOCAL_BODY vd form_softness(form_target t) {
 }
 
 FOCAL_BODY form_base form_base_of(focal_kernel_tier tier, focal_kernel_form form,
-                                  const form_step *s, const form_piece *piece, size_t i,
-                                  bool soft) {
+                                  const focal_form_span *span, const form_step *s,
+                                  const form_piece *piece, size_t i, bool soft) {
     if (form == KERNEL_FORM_SCALED)
         return form_base_scaled(tier, s, piece, i);
     if (form == KERNEL_FORM_CONFIDENCE)
         return form_base_confidence(tier, s);
     if (form == KERNEL_FORM_QUALITY)
-        return form_base_quality(tier, soft, s);
+        return form_base_quality(tier, span, soft, s);
     return soft ? form_base_focal(tier, s) : form_base_hard(tier, s);
 }
 
@@ -409,9 +430,9 @@ FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
         vd_store(piece->softness + i, softness);
         vd_store(piece->base.low + i, vd_set(0.0)); /* tier fast puts none */
         piece->soft.at[piece->soft.count++] = (uint8_t)i;
-        base = form_base_of(tier, form, &s, piece, i, true);
+        base = form_base_of(tier, form, span, &s, piece, i, true);
     } else {
-        base = form_base_of(tier, form, &s, piece, i, false);
+        base = form_base_of(tier, form, span, &s, piece, i, false);
     }
     if (form == KERNEL_FORM_VARIFOCAL)
         base.by_target = vd_set(0.0); /* p^gamma, whatever the target */
