@@ -74,6 +74,15 @@ static bool has_float_weights(const focal_problem *problem) {
     return true;
 }
 
+/* Whether the f32 kernels smooth the targets: of softmax with labels, and of the cross-entropy alone, which
+ * is all that gamma 0 has. */
+static bool is_smoothed_by_kernel(const focal_problem *problem) {
+    bool cross_entropy =
+        problem->smoothing_mode == FOCAL_SMOOTH_CROSS_ENTROPY || problem->gamma == 0.0;
+    return problem->op == FOCAL_SOFTMAX && focal_target_is_label(problem->target_kind) &&
+           kernel_tier(problem->tier) == KERNEL_FAST && cross_entropy && problem->classes > 1;
+}
+
 /* What the f32 kernels do not compute. Results of tier fast are multiplied by weights, and by an alpha
  * of the class. */
 static bool needs_form_kernel(const focal_problem *problem) {
@@ -86,8 +95,9 @@ static bool needs_form_kernel(const focal_problem *problem) {
     bool weights = problem->class_weight && !(fast && has_float_weights(problem));
     bool wide = problem->dtype == FOCAL_F64 || (dense && problem->targets_dtype == FOCAL_F64) ||
                 problem->loss_dtype == FOCAL_F64 || problem->gradient_dtype == FOCAL_F64;
+    bool smoothed = problem->smoothing != 0.0 && !is_smoothed_by_kernel(problem);
     return wide || problem->form != FOCAL_FORM_FOCAL || alphas ||
-           problem->gamma_mode != FOCAL_GAMMA_SCALAR || weights || problem->smoothing != 0.0 ||
+           problem->gamma_mode != FOCAL_GAMMA_SCALAR || weights || smoothed ||
            problem->poly_epsilon != 0.0 || problem->outputs & ~plain ||
            (problem->op == FOCAL_SOFTMAX && dense);
 }
@@ -224,7 +234,8 @@ static bool goes_by_planes(const focal_plan *plan) {
     size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
     size_t most = plan->problem.inner > 1 ? FOCAL_COLUMN_CLASSES : SHORT_ROW;
     return plan->kernel && plan->kernel->op == KERNEL_SOFTMAX &&
-           plan->kernel->tier == KERNEL_FAST && rows >= 16 && plan->columns <= most;
+           plan->kernel->tier == KERNEL_FAST && plan->problem.smoothing == 0.0 && rows >= 16 &&
+           plan->columns <= most;
 }
 
 uint64_t focal_task_elements(uint64_t elements, uint32_t threads) {
@@ -367,6 +378,7 @@ static focal_span constant_span(const focal_problem *problem) {
         .gamma = problem->gamma,
         .alpha_positive = off ? 1.0 : problem->alpha,
         .alpha_negative = off ? 1.0 : 1.0 - problem->alpha,
+        .smoothing = problem->smoothing,
     };
 }
 

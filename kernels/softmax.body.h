@@ -105,15 +105,12 @@ FOCAL_BODY double softmax_others(focal_kernel_tier tier, focal_kernel_direction 
     return tier == KERNEL_FAST ? vsum_total(&sum) * 0x1p-64 : vsum_total(&sum);
 }
 
-/* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. `alphas`:
- * theirs, or NULL if all have the span's. */
-FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction direction,
-                                 focal_gamma_class gamma_class, const focal_span *span,
-                                 const double *alphas, softmax_rows *rows, size_t r) {
-    vd one = vd_set(1.0), zero = vd_set(0.0);
-    vd gamma = vd_set(span->gamma);
-    vd distance = vd_load(rows->label_distance + r);
-    vd others = vd_load(rows->others + r);
+/* What eight labels have of their rows. */
+typedef struct {
+    vd p, q, total, cross_entropy;
+} softmax_label;
+
+FOCAL_BODY softmax_label softmax_label_of(focal_kernel_tier tier, vd distance, vd others) {
     vd label = exp_negative_f64(tier, distance);
     vd total = vd_add(label, others);
     vd q = vd_div(others, total);
@@ -121,17 +118,34 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction 
     vdm is_far = vdm_lt(label, others);
     vd near = log1p_unit_f64(tier, vd_div(others, label), q);
     vd far = vd_sub(log_f64(tier, total), distance);
-    vd cross_entropy = vd_select(is_far, far, near);
+    return (softmax_label){vd_div(label, total), q, total, vd_select(is_far, far, near)};
+}
 
-    vd power = one;
+/* q^gamma */
+FOCAL_BODY vd softmax_power(focal_kernel_tier tier, focal_gamma_class gamma_class,
+                            const focal_span *span, vd q) {
     if (gamma_class == KERNEL_G1)
-        power = q;
-    else if (gamma_class == KERNEL_G2)
-        power = vd_mul(q, q);
-    else if (gamma_class == KERNEL_GH)
-        power = power_half_steps_f64(q, span->half_steps);
-    else if (gamma_class == KERNEL_GX)
-        power = power_f64(tier, q, gamma);
+        return q;
+    if (gamma_class == KERNEL_G2)
+        return vd_mul(q, q);
+    if (gamma_class == KERNEL_GH)
+        return power_half_steps_f64(q, span->half_steps);
+    if (gamma_class == KERNEL_GX)
+        return power_f64(tier, q, vd_set(span->gamma));
+    return vd_set(1.0);
+}
+
+/* The row arithmetic for rows r ... r + 7 of a group; the accurate tier uses that of fast. `alphas`:
+ * theirs, or NULL if all have the span's. */
+FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction direction,
+                                 focal_gamma_class gamma_class, const focal_span *span,
+                                 const double *alphas, softmax_rows *rows, size_t r) {
+    vd one = vd_set(1.0), zero = vd_set(0.0);
+    vd gamma = vd_set(span->gamma);
+    softmax_label label =
+        softmax_label_of(tier, vd_load(rows->label_distance + r), vd_load(rows->others + r));
+    vd q = label.q, total = label.total, cross_entropy = label.cross_entropy;
+    vd power = softmax_power(tier, gamma_class, span, q);
     vd alpha = alphas ? vd_load(alphas + r) : vd_set(span->alpha_positive);
     vd weighted = vd_mul(alpha, power);
     /* -b = power (1 + gamma p_t (-log p_t) / q). As q -> 0, -log p_t / q -> 1; an infinite loss
@@ -145,10 +159,9 @@ FOCAL_BODY void softmax_row_step(focal_kernel_tier tier, focal_kernel_direction 
     vd_store(rows->loss + r, vd_mul(weighted, cross_entropy));
     if (direction == KERNEL_LOSS)
         return;
-    vd p = vd_div(label, total);
     vd ratio = vd_div(finite, q);
     ratio = vd_select(vdm_lt(zero, q), ratio, one);
-    vd slope = vd_mul(weighted, vd_fma(vd_mul(gamma, p), ratio, one));
+    vd slope = vd_mul(weighted, vd_fma(vd_mul(gamma, label.p), ratio, one));
     slope = vd_mul(slope, vd_set((double)span->upstream));
     vd_store(rows->scale + r, vd_div(slope, total));
     vd_store(rows->label_gradient + r, vd_sub(zero, vd_mul(slope, q)));
@@ -210,12 +223,18 @@ FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
 
 #include "softmax_columns.body.h"
 
+#include "softmax_smooth.body.h"
+
 FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
                               focal_kernel_target kind, focal_kernel_direction direction,
                               focal_gamma_class gamma_class, size_t unroll) {
     (void)kind;
     if (tier == KERNEL_FAST && span->columns) {
         softmax_columns_block(span, direction, gamma_class);
+        return;
+    }
+    if (tier == KERNEL_FAST && span->smoothing > 0.0) {
+        softmax_smooth_block(span, direction, gamma_class);
         return;
     }
     double total = 0.0;
