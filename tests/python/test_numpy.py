@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import focal
 import numpy as np
@@ -430,6 +432,39 @@ def test_classes_in_the_middle() -> None:
         expected, expected_gradient = loss(last, labels, reduction="rows")
         np.testing.assert_array_equal(middle, expected)
         np.testing.assert_array_equal(gradient, np.moveaxis(expected_gradient, -1, 1))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        focal.sigmoid_focal_loss,
+        focal.sigmoid_focal_loss_with_grad,
+        focal.softmax_focal_loss,
+        focal.softmax_focal_loss_with_grad,
+    ],
+)
+def test_axis_is_one_of_the_logits(loss: Callable[..., Any]) -> None:
+    logits = np.arange(16, dtype=np.float32).reshape(4, 4)
+    labels = np.arange(4)
+    results = [loss(logits, labels, axis=axis, reduction="rows") for axis in (0, -2, 0, 1, -1, 1)]
+    for one, other in ((0, 1), (0, 2), (3, 4), (3, 5)):
+        np.testing.assert_array_equal(results[one][0], results[other][0])
+    for targets in (labels, logits / 15):
+        for axis in (2, -3, 4, -5) * 2:
+            with pytest.raises(ValueError, match=rf"axis: {axis} .* dimensions \(2\)"):
+                loss(logits, targets, axis=axis)
+    with pytest.raises(ValueError, match=r"axis: 1 .* dimensions \(1\)"):
+        loss(logits[0], np.int64(1), axis=1)
+    loss(logits[0], np.int64(1), axis=0)
+
+
+def test_softmax_wants_a_dimension() -> None:
+    with pytest.raises(ValueError, match=r"axis: -1 .* dimensions \(0\)"):
+        focal.softmax_focal_loss(np.float32(1), np.float32(1))
+    for axis in (0, -1):
+        assert focal.sigmoid_focal_loss(np.float32(1), np.float32(1), axis=axis).shape == ()
+    with pytest.raises(ValueError, match="axis: 1 "):
+        focal.sigmoid_focal_loss(np.float32(1), np.float32(1), axis=1)
 
 
 def test_ignore_weights_and_normalizers(logits: np.ndarray, labels: np.ndarray) -> None:

@@ -402,6 +402,31 @@ def test_class_dim_needs_no_copy_and_changes_no_bit() -> None:
     assert torch.equal(logits.grad, last.grad.movedim(-1, 1))
 
 
+def test_class_dim_is_one_of_the_inputs() -> None:
+    logits = torch.arange(16.0).reshape(4, 4).requires_grad_()
+    labels = torch.arange(4)
+    scripted = torch.jit.script(sigmoid_focal_loss)
+    compiled = torch.compile(sigmoid_focal_loss, fullgraph=True, backend="eager")
+    for loss in (sigmoid_focal_loss, scripted, compiled):
+        for class_dim in (0, 1):
+            for _ in range(2):
+                one, other = (loss(logits, labels, class_dim=dim) for dim in (class_dim, class_dim - 2))
+                assert torch.equal(one, other)
+    for targets in (labels, torch.rand(4, 4)):
+        for class_dim in (2, -3, 4, -5) * 2:
+            message = rf"class_dim: {class_dim} .* dimensions \(2\)"
+            with pytest.raises(ValueError, match=message):
+                sigmoid_focal_loss(logits, targets, class_dim=class_dim)
+            with pytest.raises(torch.jit.Error, match=message):
+                scripted(logits, targets, class_dim=class_dim)
+            with pytest.raises(ValueError, match=message):
+                focal.torch.SigmoidFocalLoss(class_dim=class_dim)(logits, targets)
+    scalar = torch.tensor(1.0)
+    assert sigmoid_focal_loss(scalar, scalar, class_dim=0) == sigmoid_focal_loss(scalar, scalar)
+    with pytest.raises(ValueError, match="class_dim: 1 "):
+        sigmoid_focal_loss(scalar, scalar, class_dim=1)
+
+
 def test_ignored_rows_and_weights(logits: Tensor, labels: Tensor) -> None:
     labels[4:9] = 255
     loss = sigmoid_focal_loss(logits, labels, ignore_index=255)

@@ -62,6 +62,15 @@ def target_kind(op: str, targets: np.ndarray, shape: tuple[int, ...], rows: tupl
     return kind
 
 
+def axis_from_end(op: str, axis: int, shape: tuple[int, ...]) -> int:
+    """The axis of the classes, counted from the end. A single decision without dimensions has one as well."""
+    dimensions = len(shape)
+    some = dimensions or (1 if op == "sigmoid" else 0)
+    if not -some <= axis < some:
+        raise ValueError(f"axis: {axis} is outside of the logits' dimensions ({dimensions})")
+    return axis - some if axis >= 0 else axis
+
+
 def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int, int]:
     """Rows, classes, and what lies inside of the classes. A column is many decisions with one logit."""
     if column and len(shape) < 2:

@@ -7,7 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._arrays import as_array, bits_of, caches, dtype_of, matrix_of, plan, stride_of, target_kind
+from ._arrays import (
+    as_array,
+    axis_from_end,
+    bits_of,
+    caches,
+    dtype_of,
+    matrix_of,
+    plan,
+    stride_of,
+    target_kind,
+)
 from ._focal import Sums
 
 Reduction = Literal["none", "rows", "mean", "sum"]
@@ -162,8 +172,7 @@ def _compute(
     logits = as_array(logits)
     targets = as_array(targets)
     shape = logits.shape
-    if axis >= 0:
-        axis -= len(shape)
+    axis = axis_from_end(op, axis, shape)
     rows = shape[:axis] if axis == -1 else shape[:axis] + shape[axis + 1 :]
     dtype = dtype_of(logits, "logits")
     kind = target_kind(op, targets, shape, rows)
@@ -259,6 +268,7 @@ def sigmoid_focal_loss(
         float64, float16 or bfloat16 (of ml_dtypes).
     targets: of the logits' shape, floating with values in [0, 1], or bool or uint8 with 0 and 1; or of
         the logits' shape without the axis of classes, uint8, int32 or int64 class labels.
+    axis: that of the classes; negative ones count from the end.
     alpha: in [0, 1], weight of target 1, with 1 - alpha for target 0; one per class; None: no weights.
     gamma: focusing parameter, in [0, 1000], or one per class; 0 is cross-entropy.
     reduction: "none": a loss per logit; "rows": their sum over classes; "sum"; "mean": over logits.

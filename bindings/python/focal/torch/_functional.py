@@ -35,6 +35,14 @@ def _check_weights(inputs: Inputs) -> None:
             raise ValueError(f"{name}: weights are constants, without a gradient")
 
 
+def _from_end(class_dim: int, dimensions: int) -> int:
+    """class_dim counted from the end. A single decision without dimensions has one as well."""
+    some = max(dimensions, 1)
+    if class_dim < -some or class_dim >= some:
+        raise ValueError(f"class_dim: {class_dim} is outside of the inputs' dimensions ({dimensions})")
+    return class_dim - some if class_dim >= 0 else class_dim
+
+
 def _sigmoid(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
     _check(inputs, settings.alpha, settings.reduction)
@@ -84,14 +92,14 @@ def sigmoid_focal_loss(
     class_weight: (classes), a factor of each class's elements.
     weight: a factor of each row (the shape of labels) or of each element.
     label_smoothing: s in [0, 1): targets become t (1 - s) + s / 2.
-    class_dim: where the classes are, for labels and class weights.
+    class_dim: where the classes are, for labels and class weights; negative ones count from the end.
 
     Differentiable in inputs and in floating targets, any number of times. Threads are those of
     torch.get_num_threads(); no result depends on them. Raises ValueError, and focal.FocalError (which is
     one) for what the library refuses, such as a label out of range.
     """
     if torch.jit.is_scripting():
-        dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
+        dim = _from_end(class_dim, inputs.dim())
         return torch.ops.focal.sigmoid_focal_loss(
             inputs, targets, class_weight, weight, alpha, gamma, reduction, dim, background, ignore_index,
             label_smoothing,
@@ -105,7 +113,7 @@ def sigmoid_focal_loss(
         result = _ops.again(key, inputs, targets)
         if result is not None:
             return result
-    dim = class_dim if class_dim < 0 else class_dim - inputs.dim()
+    dim = _from_end(class_dim, inputs.dim())
     settings = Settings(alpha, gamma, reduction, dim, background, ignore_index, label_smoothing)
     return _sigmoid(Inputs(inputs, targets, class_weight, weight), settings, key)
 
