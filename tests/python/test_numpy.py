@@ -111,6 +111,23 @@ def test_layouts(logits: np.ndarray, targets: np.ndarray, labels: np.ndarray) ->
     np.testing.assert_array_equal(loss.reshape(6, 5), expected[0])
 
 
+@pytest.mark.parametrize("loss", [focal.sigmoid_focal_loss_with_grad, focal.softmax_focal_loss_with_grad])
+def test_strides_of_one_element_mean_nothing(loss: Callable[..., Any]) -> None:
+    """Behind the classes, before them and as the only class; and rows repeated by a stride of 0."""
+    wide = np.random.default_rng(8).standard_normal((5, 3, 4)).astype(np.float32)
+    views = [(wide[..., :1], 1), (wide[:, :1], 2), (wide[:, :, :1], 2), (wide[:1], 1), (wide[:, :1, :1], 0)]
+    views.append((np.broadcast_to(wide[:, :1], wide.shape), 2))
+    for view, axis in views:
+        rows = np.delete(view.shape, axis)
+        given = [np.zeros(rows, np.int64), (view > 0).astype(np.float32)]
+        spread = np.zeros((*view.shape[:-1], 7), np.float32)[..., : view.shape[-1]]
+        spread[...] = given[1]
+        for targets in (*given, spread):
+            expected = loss(view.copy(), targets.copy(), axis=axis)
+            for one, other in zip(loss(view, targets, axis=axis), expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
 def test_shapes_at_the_edge() -> None:
     scalar = np.float32(1.5)
     column = np.array([1.5, 1.5], np.float32)

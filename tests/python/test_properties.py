@@ -10,7 +10,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn import functional
@@ -176,6 +176,59 @@ def test_layout_does_not_matter(problem: dict[str, Any], gamma: float) -> None:
     wide[..., 1:-2] = logits
     for view in (wide[..., 1:-2], np.asfortranarray(logits), np.flip(np.flip(logits).copy())):
         assert focal.sigmoid_focal_loss(view, dense, gamma=gamma).tobytes() == expected
+
+
+def laid_out(draw: Any, values: np.ndarray) -> np.ndarray:
+    """The values in a view of any strides: dimensions in any order, with gaps, backwards, repeated."""
+    order = range(values.ndim) if draw(st.booleans()) else draw(st.permutations(range(values.ndim)))
+    places, sides = [], []
+    for size in (values.shape[d] for d in order):
+        step, before, after = draw(
+            st.sampled_from([(1, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 2), (1, 0, 3), (2, 0, 0), (-1, 1, 0)])
+        )
+        stop = before + abs(step) * size
+        places.append(slice(before, stop, step) if step > 0 else slice(stop - 1, before - 1, step))
+        sides.append(stop + after)
+    other = np.nan if values.dtype.kind == "f" else 100
+    view = np.full(sides, other, np.float64).astype(values.dtype)[(*places, ...)].transpose(np.argsort(order))
+    view[...] = values
+    for d, size in enumerate(values.shape):
+        first = view[(*[slice(None)] * d, slice(1))]
+        if size > 1 and (values == first).all() and draw(st.booleans()):
+            view = np.broadcast_to(first, values.shape)
+    return view
+
+
+@settings(max_examples=400)
+@given(st.data(), st.sampled_from(["sigmoid", "softmax"]), st.sampled_from(["none", "rows", "sum", "mean"]))
+def test_views_of_any_strides(data: Any, op: str, reduction: str) -> None:
+    """Logits and targets where they lie give what their contiguous copies give, whatever the strides."""
+    outer = data.draw(st.lists(st.integers(1, 4), max_size=2))
+    shape = (
+        *outer,
+        data.draw(st.integers(1, 4)),
+        *data.draw(st.sampled_from([(), (1,), (1, 1), (3,), (2, 1)])),
+    )
+    axis = len(outer) - data.draw(st.sampled_from([0, len(shape)]))
+    dtype = data.draw(st.sampled_from([np.float32, np.float64, np.float16]))
+    generator = np.random.default_rng(data.draw(st.integers(0, 9)))
+    logits = generator.standard_normal(shape).astype(dtype)
+    repeated = data.draw(st.integers(0, len(shape)))
+    if repeated < len(shape):
+        logits[...] = logits.take([0], repeated)
+    kind = data.draw(st.sampled_from(["f4", "f8", "u1", "i4", "i8", "bits"][: 6 if op == "sigmoid" else 5]))
+    if kind == "bits":
+        targets = generator.integers(0, 2, shape).astype(bool)
+    elif kind[0] == "f":
+        targets = generator.random(shape).astype(kind)
+    else:
+        targets = np.asarray(generator.integers(0, shape[axis], np.delete(shape, axis)), kind)
+    loss = getattr(focal, f"{op}_focal_loss_with_grad")
+    expected = loss(logits, targets, axis=axis, reduction=reduction)
+    found = loss(laid_out(data.draw, logits), laid_out(data.draw, targets), axis=axis, reduction=reduction)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert np.shape(one) == np.shape(other)
 
 
 @given(

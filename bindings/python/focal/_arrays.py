@@ -85,20 +85,24 @@ def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int
     return (outer, classes, inner) if outer and classes and inner else (0, 0, 1)
 
 
-def stride_of(array: np.ndarray, outer: int, classes: int) -> int | None:
-    """Elements from row to row of an array that is not contiguous, None if no one number tells it."""
+def stride_of(array: np.ndarray, outer: int, classes: int, axis: int) -> int | None:
+    """Elements from row to row of an array that is not contiguous, None if no one number tells it.
+
+    Behind the axis of the classes there are only dimensions of size 1, whose strides mean nothing.
+    """
     item = array.itemsize
-    if outer <= 1 or array.ndim < 2 or (classes > 1 and array.strides[-1] != item):
+    if outer <= 1 or array.ndim < 2 or (classes > 1 and array.strides[axis] != item):
         return None
-    stride, rows = 0, 1
-    for size, step in zip(array.shape[-2::-1], array.strides[-2::-1], strict=True):
+    stride = rows = 0
+    for size, step in zip(array.shape[axis - 1 :: -1], array.strides[axis - 1 :: -1], strict=True):
         if size == 1:
             continue
-        if stride == 0:
-            stride = step
-        elif step != stride * rows:
+        if rows == 0:
+            stride, rows = step, size
+        elif step == stride * rows:
+            rows *= size
+        else:
             return None
-        rows *= size
     return stride // item if stride >= classes * item and stride % item == 0 else None
 
 

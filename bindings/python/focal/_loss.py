@@ -38,9 +38,9 @@ def _output(out: Any, shape: tuple[int, ...], dtype: np.dtype, name: str) -> np.
     return out
 
 
-def _readable(problem: dict[str, Any], name: str, array: np.ndarray, strided: bool) -> np.ndarray:
+def _readable(problem: dict[str, Any], name: str, array: np.ndarray, axis: int, strided: bool) -> np.ndarray:
     """The array if the library can read it as it lies, else a contiguous copy."""
-    stride = stride_of(array, problem["outer"], problem["classes"]) if strided else None
+    stride = stride_of(array, problem["outer"], problem["classes"], axis) if strided else None
     if stride is None:
         return np.ascontiguousarray(array)
     problem[f"{name}_stride"] = stride
@@ -195,9 +195,9 @@ def _compute(
         _add_fields(problem, fields)
     given = logits
     if not logits.flags.c_contiguous:
-        logits = _readable(problem, "logits", logits, inner == 1)
+        logits = _readable(problem, "logits", logits, axis, inner == 1)
     if not targets.flags.c_contiguous:
-        targets = _readable(problem, "targets", targets, inner == 1 and kind[0] != "l")
+        targets = _readable(problem, "targets", targets, axis, inner == 1 and kind[0] != "l")
 
     output = _OUTPUTS.get(reduction)
     if output is None:
