@@ -142,6 +142,30 @@ def test_shapes_at_the_edge() -> None:
         assert np.isnan(focal.sigmoid_focal_loss(empty, empty, reduction="mean"))
 
 
+@pytest.mark.parametrize("op", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("reduction", ["none", "rows", "sum", "mean"])
+def test_empty_batch_with_values_per_class(op: str, reduction: str) -> None:
+    loss = getattr(focal, f"{op}_focal_loss_with_grad")
+    for shape, axis in (((0, 3), -1), ((0, 2, 3), -1), ((0, 3, 4), 1), ((2, 3, 0), 1)):
+        logits = np.empty(shape, np.float32)
+        for targets in (logits, np.empty(np.delete(shape, axis), np.int64)):
+            expected = loss(logits, targets, axis=axis, reduction=reduction)
+            for name in ("class_weight", "alpha", "gamma"):
+                values = {name: [0.25, 0.5, 0.75]}
+                found = loss(logits, targets, axis=axis, reduction=reduction, **values)
+                for one, other in zip(found, expected, strict=True):
+                    np.testing.assert_array_equal(one, other)
+                with pytest.raises(ValueError, match="2 values for 3 classes"):
+                    loss(logits, targets, axis=axis, reduction=reduction, **{name: [0.5, 0.5]})
+
+
+def test_rows_without_classes_cost_nothing() -> None:
+    empty = np.empty((4, 0), np.float32)
+    for loss in (focal.sigmoid_focal_loss_with_grad, focal.softmax_focal_loss_with_grad):
+        losses, gradient = loss(empty, empty, reduction="rows", out=np.ones(4, np.float32))
+        assert losses.tolist() == [0, 0, 0, 0] and gradient.shape == (4, 0)
+
+
 def test_no_copies() -> None:
     logits = np.zeros((2000, 500), np.float32)
     labels = np.zeros(2000, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import focal
 import pytest
@@ -306,6 +307,35 @@ def test_empty(reduction: str) -> None:
         torch.testing.assert_close(ours, theirs, equal_nan=True)
         ours.sum().backward()
         assert logits.grad.shape == shape
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("loss", [sigmoid_focal_loss, softmax_focal_loss])
+def test_empty_with_weights(loss: Callable[..., Tensor], reduction: str) -> None:
+    for shape, rows in (((0, 3), (0,)), ((2, 3, 0), (2, 0))):
+        if loss is sigmoid_focal_loss:
+            shape = (*rows, 3)
+        logits = torch.empty(shape, requires_grad=True)
+        for targets in (torch.empty(shape), torch.empty(rows, dtype=torch.long)):
+            expected = loss(logits, targets, reduction=reduction)
+            for weights in ({"class_weight": torch.rand(3)}, {"weight": torch.rand(rows)}):
+                found = loss(logits, targets, reduction=reduction, **weights)
+                torch.testing.assert_close(found, expected, equal_nan=True, rtol=0, atol=0)
+                assert torch.autograd.grad(found.sum(), logits)[0].shape == shape
+            with pytest.raises(ValueError, match="2 values for 3 classes"):
+                loss(logits, targets, reduction=reduction, class_weight=torch.rand(2))
+
+
+def test_rows_without_classes_cost_nothing() -> None:
+    empty = torch.empty(400, 0, requires_grad=True)
+    for _ in range(3):
+        losses = [softmax_focal_loss(logits, empty) for logits in (empty, empty.detach())]
+        losses.append(
+            torch.ops.focal.softmax_focal_loss(
+                empty, empty, None, None, 0.25, 2.0, "none", -1, None, None, 0.0
+            )
+        )
+        assert all(torch.equal(loss, torch.zeros(400)) for loss in losses)
 
 
 def test_follows_the_threads_of_torch(logits: Tensor, targets: Tensor) -> None:

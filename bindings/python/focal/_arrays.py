@@ -72,7 +72,10 @@ def axis_from_end(op: str, axis: int, shape: tuple[int, ...]) -> int:
 
 
 def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int, int]:
-    """Rows, classes, and what lies inside of the classes. A column is many decisions with one logit."""
+    """Rows, classes, and what lies inside of the classes. A column is many decisions with one logit.
+
+    Without logits there are no rows, but still classes, for which there may be weights.
+    """
     if column and len(shape) < 2:
         outer, classes, inner = shape[0] if shape else 1, 1, 1
     else:
@@ -82,7 +85,7 @@ def matrix_of(shape: tuple[int, ...], axis: int, column: bool) -> tuple[int, int
         if axis != -1:
             for size in shape[axis + 1 :]:
                 inner *= size
-    return (outer, classes, inner) if outer and classes and inner else (0, 0, 1)
+    return (outer, classes, inner) if outer and classes and inner else (0, classes, 1)
 
 
 def stride_of(array: np.ndarray, outer: int, classes: int, axis: int) -> int | None:

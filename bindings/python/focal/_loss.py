@@ -221,7 +221,10 @@ def _compute(
     if output != "sum":
         row_shape = shape if column and len(shape) < 2 else rows
         result = _output(out, shape if output == "loss" else row_shape, logits.dtype, "out")
-        buffers[output] = result if dtype != "bf16" else bits_of(result)
+        if not outer:  # a row without classes costs nothing
+            result[...] = 0
+        losses = result if outer else result.reshape(-1)[:0]
+        buffers[output] = losses if dtype != "bf16" else bits_of(losses)
     elif out is not None:
         raise ValueError(f"out: there is no array with reduction={reduction!r}")
     grad = None

@@ -116,8 +116,8 @@ def _prepared(
         size = logits.numel()
         if size:
             outer = size // (classes * inner)
-        else:
-            outer, classes, inner = 0, 0, 1
+        else:  # no rows, but still classes, for which there may be weights
+            outer, inner = 0, 1
     kind, targets_dtype = "dense", "default"
     if targets.dtype != logits.dtype:
         targets_dtype = DTYPES.get(targets.dtype, "default")
@@ -152,7 +152,9 @@ def _execute(
 def forward(op: str, inputs: Inputs, settings: Settings) -> Tensor:
     dtype = inputs[0].dtype
     if settings[2] == "none":
-        losses = torch.empty(loss_shape(op, inputs, settings), dtype=dtype)
+        # A row without classes costs nothing.
+        new = torch.empty if inputs[0].numel() else torch.zeros
+        losses = new(loss_shape(op, inputs, settings), dtype=dtype)
         output = "loss" if op == "sigmoid" else "row_loss"
         _execute(op, output, inputs, settings, **{output: losses})
         return losses
@@ -188,19 +190,18 @@ def both(op: str, inputs: Inputs, settings: Settings) -> tuple[Tensor, Tensor]:
 
 
 class Recipe:
-    """What a kind of call needs besides its tensors, if these are contiguous and there are no weights.
+    """What a kind of call needs besides its tensors, if these are contiguous, with logits, without weights.
 
     Found by shapes, dtypes and settings: at DETR's sizes finding it out takes longer than the arithmetic.
     """
 
-    __slots__ = ("both", "dtype", "gradient", "loss", "losses", "nothing", "op", "scalar", "settings")
+    __slots__ = ("both", "dtype", "gradient", "loss", "losses", "op", "scalar", "settings")
 
     def __init__(self, op: str, inputs: Inputs, settings: Settings) -> None:
         self.op, self.settings = op, settings
         self.dtype = inputs.logits.dtype
         self.losses = loss_shape(op, inputs, settings) if settings.reduction == "none" else None
-        self.nothing = settings.reduction == "mean" and inputs.logits.numel() == 0
-        stored = self.dtype in (torch.float32, torch.float64) and not self.nothing
+        stored = self.dtype in (torch.float32, torch.float64)
         self.scalar = torch.empty((), dtype=self.dtype) if stored else None  # the pattern of the loss
         output = "sum" if self.losses is None else "loss" if op == "sigmoid" else "row_loss"
         self.loss, self.gradient, self.both = (
@@ -237,7 +238,7 @@ class Recipe:
         return self._scalar(sums[0]) if loss is None else loss, gradient
 
     def _scalar(self, total: float) -> Tensor:
-        return torch.scalar_tensor(math.nan if self.nothing else total, dtype=self.dtype)
+        return torch.scalar_tensor(total, dtype=self.dtype)
 
 
 _recipes: dict[tuple, Recipe] = {}
@@ -249,7 +250,7 @@ def _recipe(key: tuple | None, op: str, inputs: Inputs, settings: Settings) -> R
     """A new one, kept under the key; None if the call has to be looked at each time."""
     if key is None or not (inputs[0].is_contiguous() and inputs[1].is_contiguous()):
         return None
-    if inputs[2] is not None or inputs[3] is not None:
+    if inputs[2] is not None or inputs[3] is not None or not inputs[0].numel():
         return None
     if len(_recipes) >= _MOST_RECIPES:
         _recipes.clear()
