@@ -420,6 +420,36 @@ def test_dtypes(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> None:
     torch.testing.assert_close(*grads)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("loss", [sigmoid_focal_loss, softmax_focal_loss])
+@pytest.mark.parametrize(
+    ("low", "wide"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float16, torch.bfloat16),
+        (torch.float32, torch.float64),
+        (torch.float64, torch.float32),
+        (torch.float32, torch.bfloat16),
+    ],
+)
+def test_soft_targets_keep_their_digits(
+    logits: Tensor, loss: Callable[..., Tensor], reduction: str, low: torch.dtype, wide: torch.dtype
+) -> None:
+    """The loss has the type that PyTorch promotes both to, as that of cross_entropy has."""
+    torch.manual_seed(9)
+    targets = torch.rand(30, 8, dtype=torch.float64).softmax(1).to(wide)
+    logits = logits.detach().to(low).requires_grad_()
+    both = torch.promote_types(low, wide)
+    peer = functional.cross_entropy(logits, targets)
+    for _ in range(2):
+        found = loss(logits, targets, reduction=reduction)
+        expected = loss(logits.to(both), targets.to(both), reduction=reduction)
+        assert found.dtype == both == peer.dtype and torch.equal(found, expected)
+        slopes = [torch.autograd.grad(one.sum(), logits)[0] for one in (found, expected)]
+        assert slopes[0].dtype == low and torch.equal(*slopes)
+
+
 def test_class_dim_needs_no_copy_and_changes_no_bit() -> None:
     logits = torch.randn(2, 5, 3, 4, requires_grad=True)
     labels = torch.randint(0, 5, (2, 3, 4))

@@ -43,13 +43,19 @@ def _from_end(class_dim: int, dimensions: int) -> int:
     return class_dim - some if class_dim >= 0 else class_dim
 
 
+def _promoted(inputs: Inputs) -> Inputs:
+    """Inputs and targets of unlike types in the one that PyTorch promotes them to: both keep their digits."""
+    logits, targets = inputs[:2]
+    dtype = torch.promote_types(logits.dtype, targets.dtype)
+    return inputs._replace(logits=logits.to(dtype), targets=targets.to(dtype))
+
+
 def _sigmoid(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
     _check(inputs, settings.alpha, settings.reduction)
     if logits.shape == targets.shape:
         if targets.dtype != logits.dtype and targets.dtype not in (torch.bool, torch.uint8):
-            dtype = torch.promote_types(logits.dtype, targets.dtype)
-            inputs, key = inputs._replace(logits=logits.to(dtype), targets=targets.to(dtype)), None
+            inputs, key = _promoted(inputs), None
     elif targets.dtype not in _LABELS or targets.shape != _ops.rows_shape(logits.shape, settings.dim):
         raise ValueError(
             f"Target size ({targets.shape}) must be the same as input size ({logits.shape}), "
@@ -126,7 +132,7 @@ def _softmax(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor
         if targets.shape != logits.shape:
             raise ValueError(f"Soft targets have the size of the input ({logits.shape}), not {targets.shape}")
         if targets.dtype != logits.dtype:
-            inputs, key = inputs._replace(targets=targets.to(logits.dtype)), None
+            inputs, key = _promoted(inputs), None
     elif targets.dtype not in _LABELS:
         raise ValueError(f"Labels are uint8, int32 or int64, not {targets.dtype}")
     elif targets.shape != rows:
@@ -156,6 +162,7 @@ def softmax_focal_loss(
 
     inputs: logits: (classes), (N, classes) or (N, classes, d1, ...).
     targets: uint8, int32 or int64 class labels: (), (N) or (N, d1, ...); or soft, of the inputs' shape.
+        Of unlike floating types the loss has the one that PyTorch promotes both to.
     alpha: in [0, 1], factor of every row; -1: 1.
     gamma: focusing parameter, in [0, 1000].
     reduction: "none": a loss per row; "sum"; "mean": over rows that are not ignored, by their weights.
