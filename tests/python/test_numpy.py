@@ -533,6 +533,14 @@ def test_ignore_weights_and_normalizers(logits: np.ndarray, labels: np.ndarray) 
     half, half_gradient = focal.sigmoid_focal_loss_with_grad(logits, dense, reduction="sum", normalizer=12.0)
     assert half == divided / 2
     np.testing.assert_allclose(half_gradient * 2, gradient, rtol=1e-6)
+    for reduction in ("none", "rows"):  # losses of elements and rows are not divided, the gradient is
+        plain, plain_gradient = focal.sigmoid_focal_loss_with_grad(logits, dense, reduction=reduction)
+        losses, by_value = focal.sigmoid_focal_loss_with_grad(
+            logits, dense, reduction=reduction, normalizer=12.0
+        )
+        np.testing.assert_array_equal(losses, plain)
+        np.testing.assert_array_equal(by_value, half_gradient)
+        assert (by_value != plain_gradient).any()
     by_element = focal.sigmoid_focal_loss(logits, dense, weight=np.repeat(row_weight, 5).reshape(6, 5))
     np.testing.assert_array_equal(by_element, focal.sigmoid_focal_loss(logits, dense, weight=row_weight))
 

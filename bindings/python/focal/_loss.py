@@ -277,7 +277,8 @@ def sigmoid_focal_loss(
     reduction: "none": a loss per logit; "rows": their sum over classes; "sum"; "mean": over logits.
         The last two are added in double precision and returned as a float.
     weight: a factor per row (the shape of labels) or per logit, >= 0.
-    normalizer: divides the sum and the gradient: a number, or "elements", "rows", "weight", "positives".
+    normalizer: divides the sum and the gradient, never losses of elements or rows: a number, or "elements",
+        "rows", "weight", "positives".
     threads: None: those of set_num_threads(). No result depends on it.
     out: C-contiguous array for the losses.
     fields: further fields of focal_problem and focal_options by name: background=80, ignore=-1,
@@ -309,8 +310,8 @@ def sigmoid_focal_loss_with_grad(
 ) -> tuple[np.ndarray | float, np.ndarray]:
     """sigmoid_focal_loss() and its gradient in one pass.
 
-    The second result has the logits' shape and dtype: the derivative of the reduced loss (of the sum of
-    losses with reduction "none" and "rows") in each logit, times `upstream`.
+    The second result has the logits' shape and dtype: the derivative of the reduced loss in each logit, times
+    `upstream`. With reduction "none" and "rows" it is that of the sum of losses over the normalizer.
     grad_out: C-contiguous array for it; may be the logits themselves.
     """
     return _compute(
