@@ -286,10 +286,27 @@ def test_layouts(logits: Tensor, targets: Tensor) -> None:
         assert torch.equal(sigmoid_focal_loss(view, targets.view(view.shape)).reshape(30, 8), expected)
 
 
+def test_integers_of_the_inputs_shape_are_refused(logits: Tensor, labels: Tensor) -> None:
+    """They may be class numbers; torchvision refuses them too. fvcore takes them for numbers."""
+    dense = functional.one_hot(labels, 8)
+    for targets in (dense, dense.int(), dense.short(), dense.to(torch.int8)):
+        for reduction in (*REDUCTIONS, "mean"):
+            with pytest.raises(TypeError, match=f"targets: {targets.dtype} .* bool, uint8 or floating"):
+                sigmoid_focal_loss(logits, targets, reduction=reduction)
+        expected = sigmoid_focal_loss(logits, dense.float(), alpha=-1)
+        assert torch.equal(focal.torch.compat.sigmoid_focal_loss(logits, targets), expected)
+    with pytest.raises(TypeError, match="targets: .* bool, uint8 or floating"):
+        sigmoid_focal_loss(torch.tensor(1.0), torch.tensor(1))
+    with pytest.raises(ValueError, match="must be the same as input size"):
+        sigmoid_focal_loss(logits, labels.short())
+    with pytest.raises(ValueError, match="Labels are uint8, int32 or int64"):
+        softmax_focal_loss(logits, labels.short())
+
+
 def test_targets_as_bytes_and_labels(logits: Tensor, labels: Tensor) -> None:
     dense = functional.one_hot(labels, 8)
     expected = sigmoid_focal_loss(logits, dense.float())
-    for targets in (dense.bool(), dense.byte(), labels, labels.int(), labels.byte(), dense):
+    for targets in (dense.bool(), dense.byte(), labels, labels.int(), labels.byte()):
         assert torch.equal(sigmoid_focal_loss(logits, targets), expected)
     labels[::3] = 8
     dense = functional.one_hot(labels, 9)[:, :8].float()

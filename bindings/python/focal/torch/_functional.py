@@ -55,6 +55,11 @@ def _sigmoid(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor
     _check(inputs, settings.alpha, settings.reduction)
     if logits.shape == targets.shape:
         if targets.dtype != logits.dtype and targets.dtype not in (torch.bool, torch.uint8):
+            if not targets.is_floating_point():
+                raise TypeError(
+                    f"targets: {targets.dtype} of the inputs' size; it takes bool, uint8 or floating ones, "
+                    "or labels without the dimension of the classes"
+                )
             inputs, key = _promoted(inputs), None
     elif targets.dtype not in _LABELS or targets.shape != _ops.rows_shape(logits.shape, settings.dim):
         raise ValueError(

@@ -14,11 +14,17 @@ from . import _functional
 # ---- fvcore.nn --------------------------------------------------------------------------------
 
 
+def _numbers(inputs: Tensor, targets: Tensor) -> Tensor:
+    """fvcore takes integers of the inputs' shape for the numbers 0 and 1."""
+    known = targets.is_floating_point() or targets.dtype in (torch.bool, torch.uint8)
+    return targets if known or targets.shape != inputs.shape else targets.to(inputs.dtype)
+
+
 def sigmoid_focal_loss(
     inputs: Tensor, targets: Tensor, alpha: float = -1, gamma: float = 2, reduction: str = "none"
 ) -> Tensor:
     """fvcore.nn.sigmoid_focal_loss: torchvision's with no alpha by default."""
-    return _functional.sigmoid_focal_loss(inputs, targets, alpha, gamma, reduction)
+    return _functional.sigmoid_focal_loss(inputs, _numbers(inputs, targets), alpha, gamma, reduction)
 
 
 sigmoid_focal_loss_jit = sigmoid_focal_loss
