@@ -256,6 +256,28 @@ def test_mistakes_are_named(
         focal.sigmoid_focal_loss(arguments.pop("logits"), arguments.pop("targets"), **arguments)
 
 
+def test_unknown_arguments_name_the_function(logits: np.ndarray, labels: np.ndarray) -> None:
+    for op in ("sigmoid", "softmax"):
+        for name in (f"{op}_focal_loss", f"{op}_focal_loss_with_grad"):
+            for value in (2, None):
+                with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument and no field 'gama'"):
+                    getattr(focal, name)(logits, labels, gama=value)
+    with pytest.raises(TypeError, match=r"^Plan\(\) has no field 'gama'"):
+        focal.Plan(gama=2)
+    with pytest.raises(TypeError, match=r"^tune\(\) has no field 'gama'"):
+        focal.tune(gama=2)
+
+
+def test_integers_of_the_logits_shape_are_refused(logits: np.ndarray, targets: np.ndarray) -> None:
+    with pytest.raises(TypeError, match="targets: dtype int64 .* floating, bool or uint8"):
+        focal.sigmoid_focal_loss(logits, targets.astype(np.int64))
+    for dtype in (np.int64, np.uint8, bool):
+        with pytest.raises(
+            TypeError, match=r"targets: dtype .* takes floating ones, or labels of shape \(6,\)"
+        ):
+            focal.softmax_focal_loss(logits, targets.astype(dtype))
+
+
 def test_error_says_where(logits: np.ndarray, labels: np.ndarray) -> None:
     labels[4] = 7
     out = np.full(6, 42, np.float32)

@@ -213,6 +213,19 @@ int field_set(const struct_field *fields, void *structure, field_vectors *vector
     return set(field, (char *)structure + field->offset, vectors, value) < 0 ? -1 : 1;
 }
 
+PyObject *field_names(void) {
+    PyObject *names = PyFrozenSet_New(NULL);
+    const struct_field *lists[] = {problem_fields, option_fields};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (const struct_field *field = lists[i]; names && field->keyword; field++) {
+            PyObject *name = PyUnicode_InternFromString(field->keyword);
+            if (!name || PySet_Add(names, name) < 0)
+                Py_CLEAR(names);
+            Py_XDECREF(name);
+        }
+    return names;
+}
+
 int field_vectors_check(const field_vectors *vectors, int64_t classes) {
     for (int i = 0; i < vectors->used; i++)
         if (vectors->count[i] != classes) {

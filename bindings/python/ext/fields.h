@@ -101,6 +101,9 @@ typedef struct field_vectors {
 int field_set(const struct_field *fields, void *structure, field_vectors *vectors,
               PyObject *keyword, PyObject *value);
 
+/* A new frozenset of the keywords of both; NULL with an exception on failure. */
+PyObject *field_names(void);
+
 /* -1 with an exception if a vector does not have `classes` values. */
 int field_vectors_check(const field_vectors *vectors, int64_t classes);
 void field_vectors_release(field_vectors *vectors);

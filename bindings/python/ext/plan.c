@@ -102,8 +102,8 @@ static PyObject *sums_object(const focal_sums *sums) {
 
 /* ---- Plan ----------------------------------------------------------------------------------- */
 
-int read_problem(PyObject *keywords, focal_problem *problem, focal_options *options,
-                 field_vectors *vectors) {
+int read_problem(const char *caller, PyObject *keywords, focal_problem *problem,
+                 focal_options *options, field_vectors *vectors) {
     PyObject *keyword, *value;
     for (Py_ssize_t position = 0;
          keywords && PyDict_Next(keywords, &position, &keyword, &value);) {
@@ -111,7 +111,7 @@ int read_problem(PyObject *keywords, focal_problem *problem, focal_options *opti
         if (done == 0)
             done = field_set(option_fields, options, vectors, keyword, value);
         if (done == 0)
-            PyErr_Format(PyExc_TypeError, "Plan() has no field '%U'", keyword);
+            PyErr_Format(PyExc_TypeError, "%s() has no field '%U'", caller, keyword);
         if (done != 1)
             return -1;
     }
@@ -131,7 +131,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     field_vectors vectors = {0};
     focal_plan *plan = NULL;
     focal_error error = FOCAL_ERROR_INIT;
-    if (read_problem(keywords, &problem, &options, &vectors) == 0 &&
+    if (read_problem("Plan", keywords, &problem, &options, &vectors) == 0 &&
         focal_plan_create(&plan, &problem, &options, &error) != FOCAL_OK)
         raise_error(&error);
     field_vectors_release(&vectors);
@@ -317,10 +317,12 @@ int plan_add_types(PyObject *module) {
         "of what is wrong) and index (of an offending element, else -1).",
         PyExc_ValueError, NULL);
     PyObject *plan_type = PyType_FromSpec(&plan_spec);
-    if (!sums_type || !error_type || !plan_type)
+    PyObject *names = field_names();
+    if (!sums_type || !error_type || !plan_type || !names)
         return -1;
     if (PyModule_AddObjectRef(module, "Sums", (PyObject *)sums_type) < 0 ||
-        PyModule_AddObjectRef(module, "FocalError", error_type) < 0)
+        PyModule_AddObjectRef(module, "FocalError", error_type) < 0 ||
+        PyModule_AddObject(module, "FIELDS", names) < 0)
         return -1;
     return PyModule_AddObject(module, "Plan", plan_type);
 }

@@ -11,10 +11,10 @@
 /* Adds the types to the module; -1 with an exception on failure. */
 int plan_add_types(PyObject *module);
 
-/* Sets the fields that a dictionary of keywords names; -1 with an exception on failure. The
- * vectors have to be released in either case. */
-int read_problem(PyObject *keywords, focal_problem *problem, focal_options *options,
-                 field_vectors *vectors);
+/* Sets the fields that a dictionary of keywords names; -1 with an exception on failure, which says
+ * "tune() has no field ..." for the caller "tune". The vectors have to be released in either case. */
+int read_problem(const char *caller, PyObject *keywords, focal_problem *problem,
+                 focal_options *options, field_vectors *vectors);
 
 /* Raises what a status means: MemoryError, or FocalError with `status`, `field` and `index`. */
 PyObject *raise_error(const focal_error *error);

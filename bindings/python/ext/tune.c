@@ -43,7 +43,7 @@ static PyObject *measure(PyObject *plan_fields, double budget_ms, int threads, i
     focal_tune_result result = FOCAL_TUNE_RESULT_INIT;
     focal_error error = FOCAL_ERROR_INIT;
     PyObject *object = NULL;
-    if (read_problem(plan_fields, &problem, &options, &vectors) == 0) {
+    if (read_problem("tune", plan_fields, &problem, &options, &vectors) == 0) {
         focal_status status;
         Py_BEGIN_ALLOW_THREADS status =
             focal_tune_run(&problem, &options, &settings, &result, &error);

@@ -48,8 +48,10 @@ def target_kind(op: str, targets: np.ndarray, shape: tuple[int, ...], rows: tupl
             return "dense"
         kind = BINARY_KINDS.get(char) if op == "sigmoid" else None
         if kind is None:
+            known = "floating, bool or uint8" if op == "sigmoid" else "floating"
             raise TypeError(
-                f"targets: dtype {targets.dtype} with the logits' shape {shape}; labels have {rows}"
+                f"targets: dtype {targets.dtype} with the logits' shape {shape}; "
+                f"it takes {known} ones, or labels of shape {rows}"
             )
         return kind
     if targets.shape != rows:

@@ -1,6 +1,8 @@
 import os
 from typing import Any, NamedTuple
 
+FIELDS: frozenset[str]  # the keywords of Plan
+
 class FocalError(ValueError):
     status: str
     field: str

@@ -18,7 +18,7 @@ from ._arrays import (
     stride_of,
     target_kind,
 )
-from ._focal import Sums
+from ._focal import FIELDS, Sums
 
 Reduction = Literal["none", "rows", "mean", "sum"]
 # numpy.ndarray and whatever has DLPack, the buffer protocol, or __array__.
@@ -66,8 +66,11 @@ def _add_settings(problem: dict[str, Any], alpha: Any, gamma: Any) -> None:
         problem["gamma"] = gamma
 
 
-def _add_fields(problem: dict[str, Any], fields: dict[str, Any]) -> None:
+def _add_fields(function: str, problem: dict[str, Any], fields: dict[str, Any]) -> None:
     """Fields by their own names; a background or ignored label also sets its flag."""
+    for name in fields:
+        if name not in FIELDS:
+            raise TypeError(f"{function}() has no argument and no field '{name}'")
     flags = tuple(name for name in ("background", "ignore") if fields.get(name) is not None)
     if flags:
         problem["label_flags"] = flags
@@ -192,7 +195,7 @@ def _compute(
         problem["targets_dtype"] = dtype_of(targets, "targets")
     _add_settings(problem, alpha, gamma)
     if fields:
-        _add_fields(problem, fields)
+        _add_fields(f"{op}_focal_loss_with_grad" if gradient else f"{op}_focal_loss", problem, fields)
     given = logits
     if not logits.flags.c_contiguous:
         logits = _readable(problem, "logits", logits, axis, inner == 1)
