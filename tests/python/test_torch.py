@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 import focal
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -382,6 +383,51 @@ def test_mistakes_are_named(logits: Tensor, targets: Tensor, labels: Tensor) -> 
         softmax_focal_loss(logits, labels)
     with pytest.raises(ValueError, match="must be the input size"):
         softmax_focal_loss(logits, labels[:7])
+
+
+NO_NUMBERS = (
+    None,
+    [0.5] * 8,
+    "0.5",
+    torch.tensor(0.5),
+    torch.full((8,), 0.5),
+    np.full(8, 0.5),
+    np.array(0.5),
+)
+
+
+@pytest.mark.parametrize("name", ["alpha", "gamma", "label_smoothing"])
+def test_settings_are_numbers(logits: Tensor, targets: Tensor, labels: Tensor, name: str) -> None:
+    for loss, module in (
+        (sigmoid_focal_loss, focal.torch.SigmoidFocalLoss),
+        (softmax_focal_loss, focal.torch.SoftmaxFocalLoss),
+    ):
+        given = targets if loss is sigmoid_focal_loss else labels
+        for value in NO_NUMBERS:
+            message = f"{name}: .* a number, not {type(value).__name__}"
+            with pytest.raises(TypeError, match=message):
+                loss(logits, given, **{name: value})
+            with pytest.raises(TypeError, match=message):
+                module(**{name: value})
+        expected = loss(logits, given, **{name: 0.5})
+        for value in (np.float32(0.5), np.float64(0.5)):
+            assert torch.equal(loss(logits, given, **{name: value}), expected)
+    with pytest.raises(TypeError, match="alpha: .*-1 for no alpha"):
+        sigmoid_focal_loss(logits, targets, alpha=None)
+
+
+@pytest.mark.parametrize("module", [focal.torch.SigmoidFocalLoss, focal.torch.SoftmaxFocalLoss])
+def test_modules_name_mistakes_when_made(module: type) -> None:
+    for mistake in ({"reduction": "avg"}, {"reduction": None}, {"alpha": 1.5}, {"gamma": -1}, {"gamma": 1e4}):
+        with pytest.raises(ValueError, match=next(iter(mistake))):
+            module(**mistake)
+    for smoothing in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="label_smoothing"):
+            module(label_smoothing=smoothing)
+    with pytest.raises(TypeError, match=rf"{module.__name__}\(\) has no setting 'ignore_indx'.*ignore_index"):
+        module(ignore_indx=3)
+    with pytest.raises(ValueError, match="class_weight: weights are constants"):
+        module(class_weight=torch.ones(3, requires_grad=True))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

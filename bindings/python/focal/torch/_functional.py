@@ -2,6 +2,7 @@
 
 from typing import Optional  # TorchScript knows this spelling in every version
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,18 +10,28 @@ from . import _autograd, _ops  # noqa: F401  _autograd registers the operators
 from ._ops import Inputs, Settings
 
 _LABELS = (torch.uint8, torch.int32, torch.int64)
+# No tensors of one element: a kind of call would be known by the tensor, whatever is in it later.
+_NUMBERS = (float, int, np.floating, np.integer, torch.SymFloat, torch.SymInt)
 
 
-def _check(inputs: Inputs, alpha: float, reduction: str) -> None:
+def check_settings(alpha: float, gamma: float, reduction: str, label_smoothing: float) -> None:
+    for name, value in (("alpha", alpha), ("gamma", gamma), ("label_smoothing", label_smoothing)):
+        if not isinstance(value, _NUMBERS):
+            hint = "; -1 for no alpha" if name == "alpha" else ""
+            raise TypeError(f"{name}: expected a number, not {type(value).__name__}{hint}")
     if not (0 <= alpha <= 1 or alpha == -1):
         raise ValueError(f"Invalid alpha value: {alpha}. It is in [0, 1], or -1 for no alpha.")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"Invalid value for reduction: '{reduction}'. It is 'none', 'mean' or 'sum'.")
+
+
+def _check(inputs: Inputs, settings: Settings) -> None:
+    check_settings(settings.alpha, settings.gamma, settings.reduction, settings.smoothing)
     if not (inputs[0].is_cpu and inputs[1].is_cpu):
         _check_devices(inputs)
     if inputs[2] is not None or inputs[3] is not None:
         _check_devices(inputs)
-        _check_weights(inputs)
+        check_weights(*inputs[2:])
 
 
 def _check_devices(inputs: Inputs) -> None:
@@ -29,8 +40,8 @@ def _check_devices(inputs: Inputs) -> None:
             raise NotImplementedError(f"focal.torch computes on the CPU; {name} is on {tensor.device}")
 
 
-def _check_weights(inputs: Inputs) -> None:
-    for name, tensor in (("class_weight", inputs.class_weight), ("weight", inputs.weight)):
+def check_weights(class_weight: Optional[Tensor], weight: Optional[Tensor] = None) -> None:
+    for name, tensor in (("class_weight", class_weight), ("weight", weight)):
         if tensor is not None and tensor.requires_grad:
             raise ValueError(f"{name}: weights are constants, without a gradient")
 
@@ -52,7 +63,7 @@ def _promoted(inputs: Inputs) -> Inputs:
 
 def _sigmoid(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
-    _check(inputs, settings.alpha, settings.reduction)
+    _check(inputs, settings)
     if logits.shape == targets.shape:
         if targets.dtype != logits.dtype and targets.dtype not in (torch.bool, torch.uint8):
             if not targets.is_floating_point():
@@ -131,7 +142,7 @@ def sigmoid_focal_loss(
 
 def _softmax(inputs: Inputs, settings: Settings, key: Optional[tuple]) -> Tensor:
     logits, targets = inputs[:2]
-    _check(inputs, settings.alpha, settings.reduction)
+    _check(inputs, settings)
     rows = _ops.rows_shape(logits.shape, settings.dim)
     if targets.is_floating_point():
         if targets.shape != logits.shape:

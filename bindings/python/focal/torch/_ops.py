@@ -260,7 +260,10 @@ def _recipe(key: tuple | None, op: str, inputs: Inputs, settings: Settings) -> R
 
 def again(key: tuple, logits: Tensor, targets: Tensor) -> Tensor | None:
     """The result of a call of plain, contiguous tensors whose kind was seen before; else None."""
-    recipe = _recipes.get(key)
+    try:
+        recipe = _recipes.get(key)
+    except TypeError:  # a setting that is no number, which gets its error later
+        return None
     if recipe is None or not (logits.is_contiguous() and targets.is_contiguous()):
         return None
     return _follow(recipe, logits, targets)
