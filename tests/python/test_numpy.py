@@ -140,6 +140,12 @@ def test_shapes_at_the_edge() -> None:
         assert loss.shape == gradient.shape == shape
         assert focal.sigmoid_focal_loss(empty, empty, reduction="sum") == 0
         assert np.isnan(focal.sigmoid_focal_loss(empty, empty, reduction="mean"))
+    ignored = np.full(3, -1)
+    for loss in (focal.sigmoid_focal_loss, focal.softmax_focal_loss):
+        assert loss(np.ones((3, 4), np.float32), ignored, ignore=-1, reduction="mean") == 0
+        assert np.isnan(loss(np.ones((0, 4), np.float32), ignored[:0], ignore=-1, reduction="mean"))
+    plan = focal.Plan(outer=0, classes=4, normalizer="elements", outputs="sum")
+    assert plan.execute(logits=empty.reshape(0, 4), targets=empty.reshape(0, 4)).loss == 0  # as in C
 
 
 @pytest.mark.parametrize("op", ["sigmoid", "softmax"])

@@ -472,6 +472,45 @@ def test_is_cross_entropy_in_every_setting(reduction: str, soft: bool) -> None:
     torch.testing.assert_close(*grads)
 
 
+def test_where_it_is_not_cross_entropy(logits: Tensor, labels: Tensor) -> None:
+    """What docs/python.md says of the differences."""
+    logits = logits.detach()
+    weight, smoothing = torch.rand(8), 0.1
+    unweighted = softmax_focal_loss(logits, labels, gamma=0, label_smoothing=smoothing)
+    torch.testing.assert_close(
+        unweighted,
+        functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none"),
+    )
+    settings = {"gamma": 0, "class_weight": weight, "label_smoothing": smoothing}
+    torch.testing.assert_close(softmax_focal_loss(logits, labels, **settings), unweighted * weight[labels])
+    theirs = functional.cross_entropy(logits, labels, weight, label_smoothing=smoothing, reduction="none")
+    assert not torch.allclose(softmax_focal_loss(logits, labels, **settings), theirs)
+    soft = torch.rand(30, 8).softmax(1)
+    torch.testing.assert_close(
+        softmax_focal_loss(logits, soft, reduction="mean", **settings),
+        functional.cross_entropy(logits, soft, weight, label_smoothing=smoothing),
+    )
+    ignored = torch.full((30,), -100)
+    for none in ({"targets": ignored}, {"targets": labels, "class_weight": torch.zeros(8)}):
+        assert softmax_focal_loss(logits, reduction="mean", **none) == 0
+        assert functional.cross_entropy(logits, none["targets"], none.get("class_weight")).isnan()
+    assert softmax_focal_loss(logits[:0], labels[:0], reduction="mean").isnan()
+
+
+def test_a_sum_of_halves_is_stored_as_one() -> None:
+    logits, targets = torch.full((400, 80), -20.0), torch.ones(400, 80)
+    total = sigmoid_focal_loss(logits, targets, reduction="sum").item()
+    assert total > 65504
+    for _ in range(2):
+        half = sigmoid_focal_loss(logits.half(), targets.half(), reduction="sum")
+        assert half.dtype is torch.float16 and half.isinf()
+        mean = sigmoid_focal_loss(logits.half(), targets.half(), reduction="mean")
+        assert mean.item() == pytest.approx(total / logits.numel(), rel=1e-3)
+    assert focal.sigmoid_focal_loss(
+        logits.half().numpy(), targets.half().numpy(), reduction="sum"
+    ) == pytest.approx(total)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_dtypes(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> None:
     low = logits.detach().to(dtype).requires_grad_()

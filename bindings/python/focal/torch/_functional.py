@@ -171,7 +171,7 @@ def softmax_focal_loss(
     weight: Optional[Tensor] = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Softmax focal loss, shaped as torch.nn.functional.cross_entropy, which it is with gamma 0.
+    """Softmax focal loss, shaped as torch.nn.functional.cross_entropy, whose losses it has with gamma 0.
 
     -alpha (1 - p_t)^gamma log p_t per row, p_t the softmax probability of the label. With soft targets t
     the sum over the classes of t_c (1 - p_c)^gamma -log p_c.
@@ -183,7 +183,7 @@ def softmax_focal_loss(
     gamma: focusing parameter, in [0, 1000].
     reduction: "none": a loss per row; "sum"; "mean": over rows that are not ignored, by their weights.
     ignore_index: the label of rows that count for nothing.
-    class_weight: (classes), a factor of the rows of each label.
+    class_weight: (classes), a factor of the rows of each label, smoothed or not.
     weight: a factor of each row.
     label_smoothing: s in [0, 1): targets become t (1 - s) + s / classes.
     """
