@@ -385,6 +385,36 @@ def test_mistakes_are_named(logits: Tensor, targets: Tensor, labels: Tensor) -> 
         softmax_focal_loss(logits, labels[:7])
 
 
+def test_operators_look_at_their_arguments(logits: Tensor, targets: Tensor, labels: Tensor) -> None:
+    """TorchScript calls them without the functions' checks; short tensors would be read past their end."""
+    sigmoid, softmax = torch.jit.script(sigmoid_focal_loss), torch.jit.script(softmax_focal_loss)
+    dense = functional.one_hot(labels, 8)
+    wrong = [
+        (sigmoid, targets[:2], {}, "targets: "),
+        (sigmoid, targets.bool()[:, :1], {}, "targets: "),
+        (sigmoid, labels[:1], {}, "targets: "),
+        (sigmoid, dense, {}, "targets: "),
+        (sigmoid, dense.short(), {}, "targets: "),
+        (sigmoid, targets, {"weight": torch.ones(8)}, "weight: "),
+        (sigmoid, targets, {"reduction": "avg"}, "Invalid value for reduction"),
+        (sigmoid, targets, {"alpha": -2.0}, "Invalid alpha"),
+        (softmax, labels[:1], {}, "targets: "),
+        (softmax, targets[:1], {}, "targets: "),
+        (softmax, dense, {}, "targets: "),
+        (softmax, labels, {"weight": torch.ones(1)}, "weight: "),
+        (softmax, labels, {"weight": torch.ones(30, 8)}, "weight: "),
+    ]
+    for loss, given, settings, message in wrong:
+        for reduction in REDUCTIONS:
+            with pytest.raises(RuntimeError, match=message):
+                loss(logits, given, **{"reduction": reduction, **settings})
+    inputs = logits.detach(), labels[:1], None, None, -1.0, 2.0, "none", -1, None, None, 0.0
+    with pytest.raises(ValueError, match="targets: "):
+        torch.ops.focal.softmax_focal_loss_backward(torch.ones(30), *inputs)
+    with pytest.raises(ValueError, match="dim: -3 "):
+        torch.ops.focal.softmax_focal_loss(logits, labels, *inputs[2:7], -3, *inputs[8:])
+
+
 NO_NUMBERS = (
     None,
     [0.5] * 8,

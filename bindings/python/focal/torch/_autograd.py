@@ -80,11 +80,16 @@ def _register(op: str) -> tuple[Any, Any]:
     _library.define(f"{names[1]}(Tensor grad, {Inputs.SCHEMA}, {Settings.SCHEMA}) -> Tensor")
     loss, gradient = (getattr(torch.ops.focal, name).default for name in names)
 
+    def checked(arguments: tuple) -> tuple[Inputs, Settings]:
+        inputs, settings = _parted(arguments)
+        _ops.check(op, inputs, settings)
+        return inputs, settings
+
     def compute_loss(*arguments: Any) -> Tensor:
-        return _ops.forward(op, *_parted(arguments))
+        return _ops.forward(op, *checked(arguments))
 
     def compute_gradient(grad: Tensor, *arguments: Any) -> Tensor:
-        return _ops.backward(op, grad, *_parted(arguments))
+        return _ops.backward(op, grad, *checked(arguments))
 
     def shape_of_loss(*arguments: Any) -> Tensor:
         inputs, settings = _parted(arguments)

@@ -2,7 +2,6 @@
 
 from typing import Optional  # TorchScript knows this spelling in every version
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,23 +9,10 @@ from . import _autograd, _ops  # noqa: F401  _autograd registers the operators
 from ._ops import Inputs, Settings
 
 _LABELS = (torch.uint8, torch.int32, torch.int64)
-# No tensors of one element: a kind of call would be known by the tensor, whatever is in it later.
-_NUMBERS = (float, int, np.floating, np.integer, torch.SymFloat, torch.SymInt)
-
-
-def check_settings(alpha: float, gamma: float, reduction: str, label_smoothing: float) -> None:
-    for name, value in (("alpha", alpha), ("gamma", gamma), ("label_smoothing", label_smoothing)):
-        if not isinstance(value, _NUMBERS):
-            hint = "; -1 for no alpha" if name == "alpha" else ""
-            raise TypeError(f"{name}: expected a number, not {type(value).__name__}{hint}")
-    if not (0 <= alpha <= 1 or alpha == -1):
-        raise ValueError(f"Invalid alpha value: {alpha}. It is in [0, 1], or -1 for no alpha.")
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"Invalid value for reduction: '{reduction}'. It is 'none', 'mean' or 'sum'.")
 
 
 def _check(inputs: Inputs, settings: Settings) -> None:
-    check_settings(settings.alpha, settings.gamma, settings.reduction, settings.smoothing)
+    _ops.check_settings(settings.alpha, settings.gamma, settings.reduction, settings.smoothing)
     if not (inputs[0].is_cpu and inputs[1].is_cpu):
         _check_devices(inputs)
     if inputs[2] is not None or inputs[3] is not None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._functional import check_settings, check_weights, sigmoid_focal_loss, softmax_focal_loss
+from ._functional import check_weights, sigmoid_focal_loss, softmax_focal_loss
+from ._ops import check_settings
 
 
 class _FocalLoss(nn.Module):

@@ -10,6 +10,7 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,8 @@ from focal._arrays import caches
 
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 _LABELS = {torch.uint8: "label_u8", torch.int32: "label_i32", torch.int64: "label_i64"}
+# No tensors of one element: a kind of call would be known by the tensor, whatever is in it later.
+_NUMBERS = (float, int, np.floating, np.integer, torch.SymFloat, torch.SymInt)
 
 
 class Settings(NamedTuple):
@@ -97,6 +100,41 @@ def loss_shape(op: str, inputs: Inputs, settings: Settings) -> torch.Size:
     """Of losses that are not reduced."""
     shape = inputs.logits.shape
     return shape if op == "sigmoid" else rows_shape(shape, settings.dim)
+
+
+# ---- Checks -----------------------------------------------------------------------------------
+
+
+def check_settings(alpha: float, gamma: float, reduction: str, label_smoothing: float) -> None:
+    for name, value in (("alpha", alpha), ("gamma", gamma), ("label_smoothing", label_smoothing)):
+        if not isinstance(value, _NUMBERS):
+            hint = "; -1 for no alpha" if name == "alpha" else ""
+            raise TypeError(f"{name}: expected a number, not {type(value).__name__}{hint}")
+    if not (0 <= alpha <= 1 or alpha == -1):
+        raise ValueError(f"Invalid alpha value: {alpha}. It is in [0, 1], or -1 for no alpha.")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"Invalid value for reduction: '{reduction}'. It is 'none', 'mean' or 'sum'.")
+
+
+def check(op: str, inputs: Inputs, settings: Settings) -> None:
+    """For the operators, which TorchScript calls without what the functions look at before."""
+    check_settings(settings.alpha, settings.gamma, settings.reduction, settings.smoothing)
+    logits, targets, _, weight = inputs
+    shape, dim = logits.shape, settings.dim
+    if not -max(len(shape), 1) <= dim < 0:
+        raise ValueError(f"dim: {dim} is not one of the inputs' {len(shape)}, counted from the end")
+    rows = rows_shape(shape, dim)
+    bits = targets.dtype is torch.bool or (targets.dtype is torch.uint8 and targets.shape == shape)
+    dense = targets.is_floating_point() or (bits and op == "sigmoid")
+    if not dense and targets.dtype not in _LABELS:
+        raise TypeError(f"targets: labels are uint8, int32 or int64, not {targets.dtype}")
+    if targets.shape != (shape if dense else rows):
+        raise ValueError(f"targets: {targets.dtype} of size {targets.shape} with inputs of size {shape}")
+    if weight is not None and weight.shape != rows and not (op == "sigmoid" and weight.shape == shape):
+        raise ValueError(f"weight: size {weight.shape} with inputs of size {shape}")
+
+
+# ---- Plans ------------------------------------------------------------------------------------
 
 
 def _prepared(
