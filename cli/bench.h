@@ -3,6 +3,8 @@
 #ifndef FOCAL_CLI_BENCH_H
 #define FOCAL_CLI_BENCH_H
 
+#include "output.h"
+
 #include <host.h>
 #include <runner.h>
 
@@ -88,7 +90,8 @@ void bench_write_card(const bench_card *card);
 int bench_report_workload(bench_report *report, const bench_data *data, double gamma,
                           bench_direction direction, const bench_result *results, size_t count);
 
-int bench_write(const char *path, const bench_report *report);
+/* To an output that has been checked. */
+int bench_write(output_file *output, const bench_report *report);
 
 /* ---- bench_read.c: only what bench_write() wrote ---- */
 

@@ -6,7 +6,6 @@
 
 #include <goals.h>
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,11 +134,11 @@ static void write_goal(const bench_goal *goal, const char *isa, const outcome *o
     json_close('}');
 }
 
-static int write_json(const goal_run *run, const bench_card *card) {
-    FILE *file = fopen(run->request->json_path, "w");
-    if (!file)
-        return fail(FAILED, "--json %s: %s", run->request->json_path, strerror(errno));
-    json_to(file);
+static int write_json(const goal_run *run, const bench_card *card, output_file *output) {
+    int code = output_begin(output);
+    if (code != DONE)
+        return code;
+    json_to(output->stream);
     json_open(NULL, '{');
     json_integer("focal_goals", 1);
     bench_write_card(card);
@@ -150,17 +149,16 @@ static int write_json(const goal_run *run, const bench_card *card) {
     json_close(']');
     json_close('}');
     json_to(NULL);
-    int failed = ferror(file);
-    if (fclose(file) != 0 || failed)
-        return fail(FAILED, "--json %s: could not be written: %s", run->request->json_path,
-                    strerror(errno));
-    return DONE;
+    code = output_end(output);
+    return code == DONE ? output_commit(output) : code;
 }
 
 int bench_measure_goals(bench_request *request) {
     static goal_run run;
     bench_card card;
-    int code = bench_check_json(request->json_path);
+    output_file json;
+    /* A path that cannot be written shall fail before the minutes, not after. */
+    int code = output_check(&json, "--json", request->json_path);
     if (code != DONE)
         return code;
     run.request = request;
@@ -183,11 +181,14 @@ int bench_measure_goals(bench_request *request) {
     }
     progress_clear(&run.bar);
     bench_goal_store_release(&run.store);
-    if (code != DONE)
-        return code;
-    bench_finish_card(&card);
-    bench_print_card(&card);
-    for (size_t row = 0; row < request->isa_count; row++)
-        print_row(&run, row);
-    return request->json_path ? write_json(&run, &card) : DONE;
+    if (code == DONE) {
+        bench_finish_card(&card);
+        bench_print_card(&card);
+        for (size_t row = 0; row < request->isa_count; row++)
+            print_row(&run, row);
+    }
+    if (code == DONE && request->json_path)
+        code = write_json(&run, &card, &json);
+    output_release(&json);
+    return code;
 }

@@ -3,7 +3,6 @@
 #include "command.h"
 #include "json.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,11 +213,11 @@ void bench_write_card(const bench_card *card) {
     json_close('}');
 }
 
-int bench_write(const char *path, const bench_report *report) {
-    FILE *file = fopen(path, "w");
-    if (!file)
-        return fail(FAILED, "--json %s: %s", path, strerror(errno));
-    json_to(file);
+int bench_write(output_file *output, const bench_report *report) {
+    int code = output_begin(output);
+    if (code != DONE)
+        return code;
+    json_to(output->stream);
     json_open(NULL, '{');
     json_integer("focal_bench", 1);
     bench_write_card(&report->card);
@@ -228,8 +227,6 @@ int bench_write(const char *path, const bench_report *report) {
     json_close(']');
     json_close('}');
     json_to(NULL);
-    int failed = ferror(file);
-    if (fclose(file) != 0 || failed)
-        return fail(FAILED, "--json %s: could not be written: %s", path, strerror(errno));
-    return DONE;
+    code = output_end(output);
+    return code == DONE ? output_commit(output) : code;
 }

@@ -76,7 +76,4 @@ int bench_measure_goals(bench_request *request);
 void bench_prepare_host(const bench_request *request, bench_card *card);
 void bench_finish_card(bench_card *card);
 
-/* A path that cannot be written shall fail before the minutes, not after. */
-int bench_check_json(const char *path);
-
 #endif

@@ -192,16 +192,6 @@ static int run_case(const bench_request *request, const bench_case *shape, int64
     return code;
 }
 
-/* A path that cannot be written shall fail before the minutes, not after. */
-int bench_check_json(const char *path) {
-    FILE *file = path ? fopen(path, "a") : NULL;
-    if (path && !file)
-        return fail(FAILED, "--json %s: cannot be written", path);
-    if (file)
-        fclose(file);
-    return DONE;
-}
-
 void bench_finish_card(bench_card *card) {
     char before[sizeof card->text[0]];
     snprintf(before, sizeof before, "%.30s", card->text[BENCH_CARD_LOAD]);
@@ -212,7 +202,9 @@ static int measure(bench_request *request) {
     bench_report report = {.records = NULL};
     table_progress shown = {.tables_done = 0};
     uint64_t tables = 0;
-    int code = bench_check_json(request->json_path);
+    output_file json;
+    /* A path that cannot be written shall fail before the minutes, not after. */
+    int code = output_check(&json, "--json", request->json_path);
     if (code != DONE)
         return code;
     bench_prepare_host(request, &report.card);
@@ -232,7 +224,8 @@ static int measure(bench_request *request) {
     progress_clear(&shown.bar);
     bench_finish_card(&report.card);
     if (code == DONE && request->json_path)
-        code = bench_write(request->json_path, &report);
+        code = bench_write(&json, &report);
+    output_release(&json);
     bench_report_release(&report);
     return code;
 }

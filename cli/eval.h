@@ -94,7 +94,7 @@ static inline int eval_is_label(focal_target_kind kind) {
 
 /* The outputs: checked before the work, all written before any gets its name. */
 typedef struct eval_outputs {
-    npy_output files[OUTPUTS];
+    output_file files[OUTPUTS];
     void *data[OUTPUTS];
     void *workspace;
 } eval_outputs;

@@ -51,16 +51,20 @@ int eval_outputs_check(eval_outputs *outputs, const eval_request *request,
         if (request->parameter_paths[i])
             inputs[count++] = &input->parameters[i];
     for (int i = 0; i < OUTPUTS; i++) {
-        int code = npy_output_check(&outputs->files[i], eval_output_options[i],
-                                    request->output_paths[i], inputs, count);
+        output_file *output = &outputs->files[i];
+        int code = output_check(output, eval_output_options[i], request->output_paths[i]);
         if (code != DONE)
             return code;
+        for (size_t j = 0; j < count; j++)
+            if (output->exists && output->device == inputs[j]->device &&
+                output->inode == inputs[j]->inode)
+                return fail(FAILED, "%s %s: is the file of %s; name another one",
+                            output->option, output->path, inputs[j]->option);
         for (int j = 0; j < i; j++)
-            if (outputs->files[i].resolved && outputs->files[j].resolved &&
-                strcmp(outputs->files[i].resolved, outputs->files[j].resolved) == 0)
-                return fail(USAGE, "%s %s: is the file of %s; name another one",
-                            eval_output_options[i], request->output_paths[i],
-                            eval_output_options[j]);
+            if (output->resolved && outputs->files[j].resolved &&
+                strcmp(output->resolved, outputs->files[j].resolved) == 0)
+                return fail(USAGE, "%s %s: is the file of %s; name another one", output->option,
+                            output->path, eval_output_options[j]);
     }
     return DONE;
 }
@@ -90,17 +94,17 @@ int eval_outputs_write(eval_outputs *outputs, const eval_request *request,
     for (int i = 0; i < OUTPUTS && code == DONE; i++) {
         int64_t shape[NPY_DIMENSIONS_MAX];
         int dimensions = shape_of((eval_output_kind)i, request, input, shape);
-        code = npy_output_write(&outputs->files[i], outputs->data[i], type, shape, dimensions);
+        code = npy_write(&outputs->files[i], outputs->data[i], type, shape, dimensions);
     }
     for (int i = 0; i < OUTPUTS && code == DONE; i++)
-        code = npy_output_commit(&outputs->files[i]);
+        code = output_commit(&outputs->files[i]);
     return code;
 }
 
 void eval_outputs_release(eval_outputs *outputs) {
     for (int i = 0; i < OUTPUTS; i++) {
         free(outputs->data[i]);
-        npy_output_release(&outputs->files[i]);
+        output_release(&outputs->files[i]);
     }
     free(outputs->workspace);
 }

@@ -3,6 +3,7 @@
 #define FOCAL_CLI_NPY_H
 
 #include "command.h"
+#include "output.h"
 
 #include <sys/types.h>
 
@@ -53,30 +54,9 @@ const char *npy_type_name(const npy_header *header, char text[16]);
 /* "899 x 10" */
 const char *npy_shape_text(const int64_t *shape, int dimensions, char text[160]);
 
-/* An output file on its way: the temporary beside it becomes it by one rename. */
-typedef struct npy_output {
-    const char *option;
-    const char *path;
-    char *resolved;  /* absolute, without symbolic links; NULL if not asked for */
-    char *temporary; /* NULL when there is none on disk */
-    int exists;
-    mode_t mode; /* of the existing file, which its successor inherits */
-} npy_output;
-
-/* Checks before any work that an output can be meant: its folder exists, and it is not a
- * folder, a device, or one of the inputs. A NULL path is no output. */
-int npy_output_check(npy_output *output, const char *option, const char *path,
-                     const npy_file *const *inputs, size_t input_count);
-
-/* Writes elements in C order, of this machine's byte order and of a type such as "f4", to a
- * temporary beside the output, all the way to the disk. */
-int npy_output_write(npy_output *output, const void *data, const char *type,
-                     const int64_t *shape, int dimensions);
-
-/* Gives the temporary its name, replacing what was there. */
-int npy_output_commit(npy_output *output);
-
-/* Removes the temporary if it is still one, and releases memory. */
-void npy_output_release(npy_output *output);
+/* Writes elements in C order, of this machine's byte order and of a type such as "f4", to the
+ * temporary of an output; nothing if it is none. */
+int npy_write(output_file *output, const void *data, const char *type, const int64_t *shape,
+              int dimensions);
 
 #endif

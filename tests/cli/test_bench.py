@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
+import resource
+import stat
 from pathlib import Path
 from typing import Any
 
-from harness import FAILED, USAGE, CommandTest, strict_json
+from harness import FAILED, USAGE, CommandTest, limit, strict_json
 
 BENCH = ("bench", "--quiet")
 
@@ -162,8 +165,36 @@ class Usage(CommandTest):
                 self.refused(USAGE, f"focal bench: {message}", "bench", *arguments)
 
     def test_json_that_cannot_be_written(self) -> None:
-        path = self.folder / "no" / "report.json"
-        self.refused(FAILED, f"--json {path}: cannot be written", "bench", "--json", path)
+        os.mkfifo(self.folder / "pipe")
+        for path, message in (
+            (self.folder / "no" / "report.json", "its folder does not exist"),
+            (self.folder, "is a folder; name a file"),
+            (self.folder / "pipe", "exists and is not a regular file"),
+        ):
+            for goals in ([], ["--goals"]):
+                with self.subTest(message, goals=goals):
+                    self.refused(FAILED, f"--json {path}: {message}", "bench", *goals, "--json", path)
+
+    def test_a_full_disk_leaves_the_old_report(self) -> None:
+        path = self.folder / "report.json"
+        cases = "--case", "tiny", "--isa", "scalar", "--against", "none", "--gamma", "0,1,2,3"
+        for arguments in (cases, ("--goals", "--isa", "scalar")):
+            run = *BENCH, "--smoke", *arguments, "--json", path
+            self.assertEqual(self.run_focal(*run).returncode, 0)
+            path.chmod(0o640)
+            whole = path.stat().st_size
+            self.assertGreater(whole, 4096 + 500)  # more than the first write
+            path.write_bytes(b"old")
+            for space in (0, 100, 4096, whole - 500):
+                with self.subTest(arguments, space=space):
+                    done = self.run_focal(*run, preexec_fn=limit(resource.RLIMIT_FSIZE, space))
+                    self.assertEqual(done.returncode, FAILED)
+                    self.assertIn(f"focal bench: --json {path}: File too large\n", done.stderr)
+                    self.assertEqual((path.read_bytes(), self.names()), (b"old", {"report.json"}))
+            self.assertEqual(self.run_focal(*run).returncode, 0)
+            self.assertIn("host", strict_json(path.read_text()))
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o640)
+            path.unlink()
 
 
 class Compare(CommandTest):
