@@ -1,6 +1,7 @@
 /* `focal tune`: measures which kernels are best on this host, and looks after the file that says
  * so. */
 #include "options.h"
+#include "output.h"
 #include "tune.h"
 
 #include <host.h>
@@ -292,23 +293,29 @@ static int tune_check(const tune_request *request, int all) {
 
 static int tune_export(const tune_request *request, const char *out) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
-    int code = load(request->path, 0, &report);
-    if (code != DONE)
+    output_file output;
+    int code = output_check(&output, "--out", out);
+    if (code == DONE)
+        code = load(request->path, 0, &report);
+    if (code != DONE) {
+        output_release(&output);
         return code;
+    }
     warn(&report);
     size_t size = focal_tune_export(NULL, 0);
     char *text = malloc(size + 1);
-    FILE *file = text && out ? fopen(out, "wb") : stdout;
-    if (!text || !file)
-        code = fail(FAILED, "%s: %s", out ? out : "text", strerror(errno));
-    if (code == DONE) {
+    if (text) {
         focal_tune_export(text, size + 1);
-        int good = fwrite(text, 1, size, file) == size;
-        if (file != stdout && fclose(file) != 0)
-            good = 0;
-        if (!good)
-            code = fail(FAILED, "%s: %s", out ? out : "stdout", strerror(errno));
-    }
+        code = output_begin(&output);
+    } else
+        code = fail(FAILED, "out of memory");
+    if (code == DONE)
+        fwrite(text, 1, size, out ? output.stream : stdout); /* main looks at stdout */
+    if (code == DONE)
+        code = output_end(&output);
+    if (code == DONE)
+        code = output_commit(&output);
+    output_release(&output);
     free(text);
     return code;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from harness import DONE, FAILED, FOCAL, USAGE, CommandTest, strict_json
+from harness import DONE, FAILED, FOCAL, USAGE, CommandTest, limit, strict_json
 
 QUICK = ("--budget", "5s", "--gamma", "2", "--quiet")
 SMALL = "op=sigmoid,targets=dense,direction=both,gamma=2,rows=51,classes=80"
@@ -209,6 +210,21 @@ class UnwritableTest(TuneTest):
     def test_export_to_a_full_disk(self) -> None:
         self.file.write_text("focal-tune 1\n" + FOREIGN)
         self.refused(FAILED, "", "tune", "export", "--file", self.file, "--out", "/dev/full")
+
+    def test_export_that_fails_leaves_the_old_one(self) -> None:
+        self.file.write_text("focal-tune 1\n" + FOREIGN)
+        out = self.bytes_file("out.txt", b"old")
+        names, size = self.names(), self.file.stat().st_size
+        arguments = "tune", "export", "--file", self.file, "--out", out
+        for space in (0, 100, size - 1):
+            full = limit(resource.RLIMIT_FSIZE, space)
+            self.refused(FAILED, f"--out {out}: File too large", *arguments, preexec_fn=full)
+            self.assertEqual((out.read_bytes(), self.names()), (b"old", names))
+        self.focal(*arguments, preexec_fn=limit(resource.RLIMIT_FSIZE, size))
+        self.assertEqual(out.read_text(), self.file.read_text())
+        nowhere = self.folder / "no" / "out.txt"
+        message = f"--out {nowhere}: its folder does not exist"
+        self.refused(FAILED, message, *arguments[:-1], nowhere)
 
 
 class Files(TuneTest):
