@@ -1,10 +1,103 @@
 #include "output.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* ---- Temporaries and signals ------------------------------------------------------------------ */
+
+enum { TEMPORARIES_MAX = 8, NAME_MAX_BYTES = 4096 };
+
+/* The names of those on disk, "" in free places: static, because a signal's handler may neither use
+ * the heap nor wait for a lock. */
+static char temporaries[TEMPORARIES_MAX][NAME_MAX_BYTES];
+
+/* Any thread may be the one that a signal interrupts, at any time; so while the main thread makes,
+ * renames or removes a file (`changing`), the handler leaves the rest to it. Each side first says
+ * what it is about to do and then looks at the other: both cannot go on. */
+static atomic_int signal_seen, changing;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "signal handlers need atomics without locks");
+
+/* Ends the process by the signal, so that whoever waits for it sees which. */
+static void die(int number) {
+    for (int i = 0; i < TEMPORARIES_MAX; i++)
+        if (*temporaries[i])
+            unlink(temporaries[i]);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void on_signal(int number) {
+    atomic_store(&signal_seen, number);
+    if (!atomic_load(&changing))
+        die(number);
+}
+
+static void begin_change(void) {
+    atomic_store(&changing, 1);
+    if (atomic_load(&signal_seen))
+        die(atomic_load(&signal_seen));
+}
+
+static void end_change(void) {
+    atomic_store(&changing, 0);
+    if (atomic_load(&signal_seen))
+        die(atomic_load(&signal_seen));
+}
+
+/* Signals that are ignored, as under nohup, stay so. */
+static void catch_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(numbers[i], &action, NULL);
+}
+
+/* Makes a file of a new name in the folder that begins `path`, in `length` bytes, and keeps the name
+ * in *temporary. Returns its descriptor, or -1 with errno. */
+static int make_temporary(const char *path, size_t length, char **temporary) {
+    static const char pattern[] = ".focal-XXXXXX";
+    int place = 0;
+    while (place < TEMPORARIES_MAX && *temporaries[place])
+        place++;
+    if (place == TEMPORARIES_MAX || length + sizeof pattern > NAME_MAX_BYTES) {
+        errno = place == TEMPORARIES_MAX ? EMFILE : ENAMETOOLONG;
+        return -1;
+    }
+    catch_signals();
+    begin_change();
+    char *name = temporaries[place];
+    memcpy(name, path, length);
+    memcpy(name + length, pattern, sizeof pattern);
+    int descriptor = mkstemp(name), reason = errno;
+    if (descriptor < 0)
+        *name = '\0';
+    end_change();
+    *temporary = descriptor < 0 ? NULL : name;
+    errno = reason;
+    return descriptor;
+}
+
+/* Gives the file another name, or removes it if that is NULL. Returns 0, or -1 with errno. */
+static int end_temporary(char **temporary, const char *path) {
+    begin_change();
+    int result = path ? rename(*temporary, path) : unlink(*temporary), reason = errno;
+    if (result == 0 || !path) {
+        **temporary = '\0';
+        *temporary = NULL;
+    }
+    end_change();
+    errno = reason;
+    return result;
+}
+
+/* ---- Outputs ------------------------------------------------------------------------------------ */
 
 static int refuse(const output_file *output, const char *reason) {
     return fail(FAILED, "%s %s: %s", output->option, output->path, reason);
@@ -89,20 +182,10 @@ int output_begin(output_file *output) {
     /* In the same folder, because a rename is atomic only within one file system. */
     const char *name = strrchr(output->resolved, '/');
     size_t folder = (size_t)(name - output->resolved) + 1;
-    static const char pattern[] = ".focal-XXXXXX";
-    char *temporary = malloc(folder + sizeof pattern);
-    if (!temporary)
-        return refuse(output, "not enough memory");
-    memcpy(temporary, output->resolved, folder);
-    memcpy(temporary + folder, pattern, sizeof pattern);
-    int descriptor = mkstemp(temporary);
-    if (descriptor < 0) {
-        int code = fail(FAILED, "%s %s: no file can be created in its folder: %s",
-                        output->option, output->path, strerror(errno));
-        free(temporary);
-        return code;
-    }
-    output->temporary = temporary;
+    int descriptor = make_temporary(output->resolved, folder, &output->temporary);
+    if (descriptor < 0)
+        return fail(FAILED, "%s %s: no file can be created in its folder: %s", output->option,
+                    output->path, strerror(errno));
     output->stream = fdopen(descriptor, "wb");
     if (output->stream)
         return DONE;
@@ -129,10 +212,8 @@ int output_end(output_file *output) {
 int output_commit(output_file *output) {
     if (!output->temporary)
         return DONE;
-    if (rename(output->temporary, output->resolved) != 0)
+    if (end_temporary(&output->temporary, output->resolved) != 0)
         return refuse(output, strerror(errno));
-    free(output->temporary);
-    output->temporary = NULL;
     return DONE;
 }
 
@@ -140,8 +221,7 @@ void output_release(output_file *output) {
     if (output->stream)
         fclose(output->stream);
     if (output->temporary)
-        unlink(output->temporary);
-    free(output->temporary);
+        end_temporary(&output->temporary, NULL);
     free(output->resolved);
     *output = (output_file){.option = NULL};
 }

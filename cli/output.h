@@ -1,5 +1,6 @@
 /* Files that a command writes so that at any time the name leads to the old file or to all of the
- * new one: a temporary beside it becomes it by one rename. */
+ * new one: a temporary beside it becomes it by one rename. SIGINT, SIGTERM and SIGHUP remove the
+ * temporaries before they end the process. */
 #ifndef FOCAL_CLI_OUTPUT_H
 #define FOCAL_CLI_OUTPUT_H
 
@@ -25,7 +26,8 @@ typedef struct output_file {
  * all of these do. */
 int output_check(output_file *output, const char *option, const char *path);
 
-/* Makes the temporary, empty, with a stream to write its content to. */
+/* Makes the temporary, empty, with a stream to write its content to. This and what follows is for
+ * one thread of the process. */
 int output_begin(output_file *output);
 
 /* Closes the stream, with everything all the way to the disk; fails if any write to it has. */

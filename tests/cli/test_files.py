@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import stat
+import subprocess
 import unittest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import DONE, FAILED, USAGE, CommandTest, header_text, limit, raw_npy
+from harness import DONE, FAILED, FOCAL, USAGE, CommandTest, header_text, limit, raw_npy, strict_json
 
 F4 = "'<f4'"
 
@@ -364,6 +366,46 @@ class Outputs(CommandTest):
         arguments = *self.inputs, "--loss", loss, "--grad", self.folder / "g.npy"
         self.refused(FAILED, message, "eval", *arguments)
         self.assertEqual((loss.read_bytes(), self.names()), (b"old", names))
+
+    def stopped_amid_writing(self, number: int, *threads: str) -> int:
+        """The exit status after a signal that came while a temporary file lay in the folder."""
+        logits = self.save("large.npy", np.zeros((2**21, 1), np.float32))
+        outputs = "--loss", self.folder / "loss.npy", "--grad", self.folder / "grad.npy"
+        arguments = "--logits", logits, "--targets", logits, "--output-dtype", "f64", *outputs, *threads
+        for _ in range(20):
+            process = subprocess.Popen(
+                [FOCAL, "eval", *map(str, arguments)],
+                stdout=subprocess.DEVNULL,
+                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+            )
+            while process.poll() is None:
+                if any(name.startswith(".focal-") for name in os.listdir(self.folder)):
+                    process.send_signal(number)
+                    break
+            # A run that was faster than the signal proves nothing.
+            if process.wait(timeout=60) != DONE:
+                break
+        return process.returncode
+
+    def test_a_signal_leaves_no_temporary(self) -> None:
+        info = strict_json(self.focal("info", "--json"))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for threads in ((), ("--threads", "2")) if info["openmp"] else ((),):
+                with self.subTest(number, threads=threads):
+                    self.assertEqual(self.stopped_amid_writing(number, *threads), -number)
+                    self.assertFalse([name for name in self.names() if name.startswith(".focal-")])
+
+    def test_an_ignored_signal_stays_ignored(self) -> None:
+        """As under nohup."""
+        process = subprocess.Popen(
+            [FOCAL, "eval", *map(str, self.inputs), "--repeat", "1000", "--grad", str(self.folder / "g.npy")],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        )
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.returncode, DONE)
+        self.assertEqual(np.load(self.folder / "g.npy").shape, (300, 10))
 
     @pytest.mark.address_space_limit
     def test_memory_for_an_output(self) -> None:
