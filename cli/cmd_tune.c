@@ -209,6 +209,13 @@ static int save(const tune_request *request, focal_tune_report *report) {
     return DONE;
 }
 
+/* The caller's shell shall see the interrupt too. */
+static int end_interrupted(const char *consequence) {
+    note("interrupted; %s", consequence);
+    raise(SIGINT);
+    return FAILED;
+}
+
 static int tune_run(const tune_request *request, int all) {
     tune_list list;
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
@@ -229,14 +236,10 @@ static int tune_run(const tune_request *request, int all) {
         printf("%s: %u entries for this host\n", report.path, (unsigned)report.accepted);
     }
     tune_list_free(&list);
-    if (code == DONE && interrupted) {
-        fflush(stdout);
-        note("interrupted; what was measured is saved");
-        /* The caller's shell shall see the interrupt too. */
-        raise(SIGINT);
-    }
-    return code;
+    return code == DONE && interrupted ? end_interrupted("what was measured is saved") : code;
 }
+
+static const char not_all[] = "what is above is not all";
 
 /* Workloads: the plans they get now against the defaults. */
 static int check_workloads(const tune_request *request) {
@@ -247,7 +250,7 @@ static int check_workloads(const tune_request *request) {
     if (code == DONE)
         tune_print(&list, 1);
     tune_list_free(&list);
-    return code;
+    return code == DONE && interrupted ? end_interrupted(not_all) : code;
 }
 
 /* Entries: the search again, to see whether it would still find the same. */
@@ -273,9 +276,12 @@ static int check_entries(const tune_request *request, int all) {
                tune_variant(one->result.kernel), loss > 0.0 ? loss : 0.0,
                loss >= 10.0 ? "  DRIFTED" : "");
     }
-    tune_list_free(&list);
     if (code == DONE)
-        printf("%zu entries measured, %zu drifted by 10 %% or more\n", measured, drifted);
+        printf("%zu of %zu entries measured, %zu drifted by 10 %% or more\n", measured,
+               list.count, drifted);
+    tune_list_free(&list);
+    if (code == DONE && interrupted)
+        return end_interrupted(not_all);
     if (code == DONE && drifted > 0)
         code =
             fail(FAILED, "this host is not as it was when it was tuned; run 'focal tune run'");

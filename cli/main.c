@@ -21,7 +21,8 @@ static const char exit_codes[] =
     "  1  a file could not be read or written, its content does not fit, "
     "or the\n     computation failed\n"
     "  2  the command line is wrong, or asks for what this build or "
-    "machine lacks\n";
+    "machine lacks\n"
+    "  130  ended by Ctrl-C\n";
 
 static void print_version(void) {
     char built[32];

@@ -35,7 +35,12 @@ class Help(CommandTest):
         text = self.focal("--help")
         for command in ("info", "eval", "help"):
             self.assertIn(command, self.commands())
-        for line in ("  0  done", "  1  a file could not", "  2  the command line is wrong"):
+        for line in (
+            "  0  done",
+            "  1  a file could not",
+            "  2  the command line is wrong",
+            "  130  ended by",
+        ):
             self.assertIn(line, text)
         self.assertEqual([self.focal("help"), self.focal("-h")], [text, text])
 

@@ -137,23 +137,46 @@ class Run(TuneTest):
             [FOCAL, "info"], env=environment, capture_output=True, text=True, timeout=60
         ).stdout
 
-    def test_interrupt_keeps_what_was_measured(self) -> None:
-        environment = dict(os.environ, FOCAL_TUNE_FILE=str(self.file))
+    def interrupted(self, *arguments: str) -> tuple[str, str]:
+        """What a command says that Ctrl-C ends after a second and a half."""
         process = subprocess.Popen(
-            [FOCAL, "tune", "run", "--budget", "60s", "--quiet"],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [FOCAL, "tune", *arguments, "--budget", "60s", "--quiet"],
+            env=dict(os.environ, FOCAL_TUNE_FILE=str(self.file)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, -signal.SIGINT, err)
+        return out, err
+
+    def test_interrupt_keeps_what_was_measured(self) -> None:
+        out, err = self.interrupted("run")
         self.assertIn("interrupted; what was measured is saved", err)
         measured = re.search(r"(\d+) of \d+ cases measured", out)
         assert measured
         self.assertGreater(int(measured[1]), 0)
         (own,) = self.sections()
         self.assertEqual(own.count("entry "), int(measured[1]))
+
+    def test_interrupted_checks(self) -> None:
+        # Together they take longer than the interrupt.
+        host, build = self.own()
+        row = self.usable_rows()[0]
+        entries = [
+            entry(f"focal_f32_sigmoid_dense_{way}_g{gamma}_fast__{row}_u16", n=n, rows=2 ** (n - 6), gamma=g)
+            for gamma, g in ((0, 0), (1, 1000), (2, 2000))
+            for way in ("loss", "gradient", "both")
+            for n in (23, 24)
+        ]
+        self.file.write_text("focal-tune 1\n" + section(host, build, *entries))
+        for arguments in ((), ("--case", "llm,n80,dram")):
+            out, err = self.interrupted("check", *arguments)
+            self.assertRegex(err, r"focal tune: note: interrupted; what is above is not all\n$")
+            done = re.search(r"(?m)^(\d+) of (\d+) (entries|cases) measured", out)
+            assert done, out
+            self.assertLess(int(done[1]), int(done[2]))
 
 
 class Together(TuneTest):
