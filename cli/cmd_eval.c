@@ -1,5 +1,6 @@
 /* `focal eval`: loss and gradient of logits and targets in .npy files. */
 #include "eval.h"
+#include "library.h"
 
 #include <host.h>
 
@@ -12,46 +13,13 @@
 #include <focal_openmp.h>
 #endif
 
-/* A library message under the option that its field came from. The message repeats the field's
- * name in front, which says nothing to users of the command. */
+/* A library message under the option that its field came from, and the file if one was given. */
 static int fail_library(const focal_error *error, const eval_input *input) {
-    static const struct {
-        const char *field, *option;
-    } options[] = {
-        {"gamma", "--gamma"},
-        {"alpha", "--alpha"},
-        {"isa", "--isa"},
-        {"form", "--form"},
-        {"gamma_mode", "--gamma-negative"},
-        {"gamma_negative", "--gamma-negative"},
-        {"margin", "--margin"},
-        {"star_beta", "--beta"},
-        {"poly_epsilon", "--poly"},
-        {"smoothing", "--smoothing"},
-        {"smoothing_mode", "--smoothing-mode"},
-        {"background", "--background"},
-        {"ignore", "--ignore"},
-        {"class_alpha", "--class-alpha"},
-        {"class_gamma", "--class-gamma"},
-        {"class_weight", "--class-weight"},
-        {"row_weight", "--row-weight"},
-        {"element_weight", "--element-weight"},
-        {"normalizer", "--normalizer"},
-        {"normalizer_floor", "--normalizer-floor"},
-        {"normalizer_add", "--normalizer-add"},
-        {"hessian_floor", "--hessian-floor"},
-        {"outputs", "what is to be written"},
-    };
-    const char *field = error->field ? error->field : "", *message = error->message;
-    size_t length = strlen(field);
-    if (length && strncmp(message, field, length) == 0 &&
-        strncmp(message + length, ": ", 2) == 0)
-        message += length + 2;
-    if (!*message)
-        message = focal_status_text(error->status);
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        if (strcmp(field, options[i].field) == 0)
-            return fail(USAGE, "%s: %s", options[i].option, message);
+    char text[LIBRARY_TEXT];
+    const char *message = library_message(error, text), *field = error->field;
+    const char *option = library_option(field);
+    if (option)
+        return fail(USAGE, "%s: %s", option, message);
     if (strcmp(field, "targets") == 0)
         return fail(FAILED, "--targets %s: %s", input->targets.path, message);
     return fail(FAILED, "--logits %s: %s%s%s", input->logits.path, field, *field ? ": " : "",

@@ -189,6 +189,9 @@ static int check_targets(eval_input *input, const eval_request *request) {
                     "--%s is for integer labels, one per row; --targets %s has one value per "
                     "logit",
                     background ? "background" : "ignore", path);
+    if (request->output_paths[OUT_TARGET_GRADIENT] && input->target_kind != FOCAL_TARGET_DENSE)
+        return fail(USAGE, "--target-grad is for targets that are floats; --targets %s has %s",
+                    path, per_row ? "labels" : "0 or 1 per logit");
     return DONE;
 }
 

@@ -3,6 +3,7 @@
  * and its hash lands in a place of its own, so that neither threads nor their order can be seen
  * in the result. */
 #include "command.h"
+#include "library.h"
 #include "oracle.h"
 #include "progress.h"
 #include "verify.h"
@@ -76,8 +77,12 @@ int verify_plan(const verify_request *request, focal_plan **plan) {
         FOCAL_OUTPUT_GRADIENT | (softmax ? FOCAL_OUTPUT_ROW_LOSS : FOCAL_OUTPUT_LOSS);
     focal_options_init(&options);
     options.isa = request->isa;
-    if (focal_plan_create(plan, &problem, &options, &error) != FOCAL_OK)
-        return fail(USAGE, "%s", error.message);
+    if (focal_plan_create(plan, &problem, &options, &error) != FOCAL_OK) {
+        char text[LIBRARY_TEXT];
+        const char *option = library_option(error.field);
+        return fail(USAGE, "%s: %s", option ? option : error.field,
+                    library_message(&error, text));
+    }
     return DONE;
 }
 

@@ -4,6 +4,7 @@ The oracles are the formulas in float64; what the library promises beyond is tes
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,7 @@ class Formulas(CommandTest):
         arguments = "eval", "--logits", self.save("x.npy", self.logits)
         arguments += "--targets", self.save("y.npy", labels), "--form", "match"
         self.refused(USAGE, "--form match needs --loss FILE.npy", *arguments)
-        self.refused(USAGE, "FOCAL_FORM_MATCH gives FOCAL_OUTPUT_LOSS alone", *arguments, "--grad", path)
+        self.refused(USAGE, "--form match gives --loss alone", *arguments, "--grad", path)
 
     def test_softmax_with_dense_targets(self) -> None:
         targets = self.t / self.t.sum(axis=1, keepdims=True).clip(1e-9)
@@ -305,10 +306,13 @@ class Refusals(CommandTest):
             ("--hessian-mode needs --hessian", "--hessian-mode", "upper"),
             ("--row-loss is for sigmoid", "--activation", "softmax", "--row-loss", "x.npy"),
             ("--gamma-negative needs --form split", "--gamma-negative", "1"),
-            ("--margin: needs FOCAL_FORM_SPLIT", "--margin", "0.1"),
+            ("--margin: needs --form split", "--margin", "0.1"),
+            ("--poly: needs --form focal", "--poly", "0.5", "--form", "star"),
+            ("--beta: needs --form star", "--beta", "0.5"),
+            ("--gamma: --form star divides by it", "--form", "star", "--gamma", "0"),
             ("--smoothing: 1 is outside [0, 1)", "--smoothing", "1"),
-            ("--normalizer-floor: needs", "--normalizer-floor", "1"),
-            ("--form: softmax has", "--activation", "softmax", "--form", "split"),
+            ("--normalizer-floor: needs --normalizer positives", "--normalizer-floor", "1"),
+            ("--form: softmax has --form focal alone", "--activation", "softmax", "--form", "split"),
             ("--ignore is for integer labels", "--ignore", "1"),
             ("--form 'focus' is none of: focal, split", "--form", "focus"),
         ):
@@ -330,6 +334,52 @@ class Refusals(CommandTest):
         self.refused(USAGE, message, *self.eval, "--class-weight", infinite)
         negative = self.save("negative.npy", [1, -1, 1])
         self.refused(USAGE, "--row-weight: element 1 is -1", *self.eval, "--row-weight", negative)
+
+    def test_parameters_that_the_problem_has_no_use_for(self) -> None:
+        labels = self.save("labels.npy", [0, 1, 0])
+        rows, elements = self.save("rows.npy", np.ones(3)), self.save("elements.npy", np.ones((3, 2)))
+        evaluate = "eval", "--logits", self.logits, "--targets", labels
+        softmax = *evaluate, "--activation", "softmax", "--element-weight", elements
+        message = "--element-weight: softmax has one loss per row, weighted by --row-weight\n"
+        self.refused(USAGE, message, *softmax)
+        match = *evaluate, "--form", "match", "--loss", self.folder / "costs.npy"
+        message = "--row-weight: --form match gives unweighted costs, but for --class-weight\n"
+        self.refused(USAGE, message, *match, "--row-weight", rows)
+        message = "--background or --ignore: --form match has no background or ignored labels\n"
+        self.refused(USAGE, message, *match, "--ignore", "1")
+
+    def test_gradients_by_targets_that_have_none(self) -> None:
+        path = self.folder / "by.npy"
+        for targets, held in (([0, 1, 0], "labels"), (np.eye(3, 2, dtype="u1"), "0 or 1 per logit")):
+            targets = self.save("integers.npy", targets)
+            message = f"--target-grad is for targets that are floats; --targets {targets} has {held}\n"
+            arguments = "--targets", targets, "--target-grad", path
+            self.refused(USAGE, message, "eval", "--logits", self.logits, *arguments)
+
+    def test_no_message_is_in_words_of_c(self) -> None:
+        """Every two options together, good or not: what is said of them is in options' names."""
+        one, labels = self.save("one.npy", np.ones(2)), self.save("labels.npy", [0, 1, 0])
+        rows, elements = self.save("rows.npy", np.ones(3)), self.save("elements.npy", np.ones((3, 2)))
+        out = [part for name in ("loss", "grad") for part in (f"--{name}", self.folder / f"{name}.npy")]
+        options: list[tuple[Any, ...]] = [
+            *(("--form", form) for form in ("split", "star", "quality", "match", "varifocal")),
+            *(("--activation", "softmax"), ("--targets", labels), ("--gamma", "0"), ("--alpha", "off")),
+            *(("--margin", "0.1"), ("--beta", "0.5"), ("--poly", "0.5"), ("--smoothing", "0.1")),
+            *(("--background", "7"), ("--ignore", "1"), ("--normalizer", "positives")),
+            *(("--normalizer-floor", "1"), ("--normalizer-add", "1"), ("--gamma-negative", "1")),
+            *(("--class-alpha", one), ("--class-gamma", one), ("--class-weight", one)),
+            *(("--row-weight", rows), ("--element-weight", elements), out),
+            *(("--hessian", self.folder / "h.npy"), ("--target-grad", self.folder / "t.npy")),
+            *(("--row-loss", self.folder / "r.npy"), ("--smoothing-mode", "cross-entropy")),
+        ]
+        refusals = 0
+        for first, second in itertools.combinations(options, 2):
+            targets = [] if "--targets" in (first[0], second[0]) else ["--targets", self.targets]
+            done = self.run_focal("eval", "--logits", self.logits, *targets, *first, *second)
+            refusals += done.returncode != 0
+            said = done.stderr.replace(str(self.folder), "")
+            self.assertNotRegex(said, r"FOCAL_|\w_\w|`", f"{first} {second}")
+        self.assertGreater(refusals, 100)
 
     def test_outputs_are_different_files(self) -> None:
         path = self.folder / "same.npy"

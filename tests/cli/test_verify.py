@@ -88,6 +88,7 @@ class Verify(CommandTest):
                 done = self.run_focal("verify", "--quiet", option, value)
                 self.assertIn(done.returncode, (FAILED, USAGE))
                 self.assertIn(value, done.stderr)
+                self.assertIn(f"focal verify: {option}", done.stderr)
                 self.assertEqual(done.stdout, "")
 
 
