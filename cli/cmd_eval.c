@@ -18,6 +18,9 @@ static int fail_library(const focal_error *error, const eval_input *input) {
     char text[LIBRARY_TEXT];
     const char *message = library_message(error, text), *field = error->field;
     const char *option = library_option(field);
+    for (int i = 0; i < PARAMETERS && option && error->status == FOCAL_E_VALUE; i++)
+        if (strcmp(option, eval_parameter_options[i]) == 0)
+            return fail(FAILED, "%s %s: %s", option, input->parameters[i].path, message);
     if (option)
         return fail(USAGE, "%s: %s", option, message);
     if (strcmp(field, "targets") == 0)

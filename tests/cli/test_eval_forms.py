@@ -328,12 +328,19 @@ class Refusals(CommandTest):
                 message = f"--{name} {path}: is of shape "
                 self.refused(FAILED, message, *self.eval, f"--{name}", path)
         for name in ("class-alpha", "class-gamma", "class-weight"):
-            self.refused(USAGE, f"--{name}: ", *self.eval, f"--{name}", bad)
+            self.refused(FAILED, f"--{name} {bad}: nan of class 1", *self.eval, f"--{name}", bad)
         infinite = self.save("infinite.npy", [1, np.inf])
-        message = "--class-weight: inf of class 1 is outside [0, inf)\n"
-        self.refused(USAGE, message, *self.eval, "--class-weight", infinite)
+        message = f"--class-weight {infinite}: inf of class 1 is outside [0, inf)\n"
+        self.refused(FAILED, message, *self.eval, "--class-weight", infinite)
         negative = self.save("negative.npy", [1, -1, 1])
-        self.refused(USAGE, "--row-weight: element 1 is -1", *self.eval, "--row-weight", negative)
+        message = f"--row-weight {negative}: element 1 is -1, not a finite number >= 0\n"
+        self.refused(FAILED, message, *self.eval, "--row-weight", negative)
+        elements = self.save("elements.npy", -np.eye(3, 2))
+        message = f"--element-weight {elements}: element 0 is -1"
+        self.refused(FAILED, message, *self.eval, "--element-weight", elements)
+        three = self.save("three.npy", [0.5, 3])
+        message = f"--class-alpha {three}: 3 of class 1 is outside [0, 1]\n"
+        self.refused(FAILED, message, *self.eval, "--class-alpha", three)
 
     def test_parameters_that_the_problem_has_no_use_for(self) -> None:
         labels = self.save("labels.npy", [0, 1, 0])
