@@ -1,5 +1,6 @@
 /* `focal tune`: measures which kernels are best on this host, and looks after the file that says
  * so. */
+#include "library.h"
 #include "options.h"
 #include "output.h"
 #include "tune.h"
@@ -75,13 +76,15 @@ static int parse_seconds(const char *text, double *seconds) {
             strcmp(text + length - unit, units[i].unit) != 0)
             continue;
         snprintf(number, sizeof number, "%.*s", (int)(length - unit), text);
-        int code = parse_number("budget", number, seconds);
-        *seconds *= units[i].seconds;
-        if (code == DONE && !(*seconds > 0.0 && *seconds < 1e6))
-            return fail(USAGE, "--budget %s is no time above 0", text);
-        return code;
+        if (!is_decimal(number))
+            break;
+        *seconds = strtod(number, NULL) * units[i].seconds;
+        if (!(*seconds > 0.0 && *seconds < 1e6))
+            return fail(USAGE, "--budget %s is no time above 0 and below 1e6 seconds", text);
+        return DONE;
     }
-    return fail(USAGE, "--budget '%s' is no time such as 30s", text);
+    return fail(USAGE, "--budget '%s' is not a number with ms, s or m behind it, such as 30s",
+                text);
 }
 
 /* Calls `take` for each word of a list. */
@@ -153,6 +156,7 @@ static int parse_request(const char *const *values, action what, tune_request *r
         {OPTION_THREADS, "threads", "1", take_threads},
     };
     *request = (tune_request){.path = values[OPTION_FILE],
+                              .path_option = "--file",
                               .budget = 30.0,
                               .cases = values[OPTION_CASE],
                               .problem = values[OPTION_PROBLEM],
@@ -165,6 +169,7 @@ static int parse_request(const char *const *values, action what, tune_request *r
         if (values[OPTION_FILE])
             return fail(USAGE, "--out and --file name the same thing here; give one of them");
         request->path = values[OPTION_OUT];
+        request->path_option = "--out";
     }
     if (values[OPTION_CASE] && values[OPTION_PROBLEM])
         return fail(USAGE, "give --case or --problem, not both");
@@ -181,18 +186,19 @@ static int parse_request(const char *const *values, action what, tune_request *r
 /* ---- Actions -------------------------------------------------------------------------------- */
 
 /* Holds the file's content, or nothing if it is not there yet. */
-static int load(const char *path, int may_be_missing, focal_tune_report *report) {
+static int load(const tune_request *request, int may_be_missing, focal_tune_report *report) {
+    const char *const path = request->path;
     static const char nothing[] = "focal-tune 1\n";
     focal_error error = FOCAL_ERROR_INIT;
     FILE *file = path && may_be_missing ? fopen(path, "rb") : NULL;
     if (path && may_be_missing && !file && errno == ENOENT)
         return focal_tune_import(nothing, sizeof nothing - 1, NULL, &error) == FOCAL_OK
                    ? DONE
-                   : fail(FAILED, "%s", error.message);
+                   : tune_fail(request, &error);
     if (file)
         fclose(file);
     if (focal_tune_load(path, report, &error) != FOCAL_OK)
-        return fail(FAILED, "%s", error.message);
+        return tune_fail(request, &error);
     return DONE;
 }
 
@@ -205,7 +211,7 @@ static void warn(const focal_tune_report *report) {
 static int save(const tune_request *request, focal_tune_report *report) {
     focal_error error = FOCAL_ERROR_INIT;
     if (focal_tune_save(request->path, report, &error) != FOCAL_OK)
-        return fail(FAILED, "%s", error.message);
+        return tune_fail(request, &error);
     return DONE;
 }
 
@@ -221,7 +227,7 @@ static int tune_run(const tune_request *request, int all) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     int interrupted = 0, code = tune_list_make(&list, request);
     if (code == DONE)
-        code = load(request->path, 1, &report);
+        code = load(request, 1, &report);
     if (code == DONE)
         warn(&report);
     /* What cannot be written shall fail before the measurements, not after. */
@@ -290,7 +296,7 @@ static int check_entries(const tune_request *request, int all) {
 
 static int tune_check(const tune_request *request, int all) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
-    int code = load(request->path, 0, &report);
+    int code = load(request, 0, &report);
     if (code != DONE)
         return code;
     warn(&report);
@@ -302,7 +308,7 @@ static int tune_export(const tune_request *request, const char *out) {
     output_file output;
     int code = output_check(&output, "--out", out);
     if (code == DONE)
-        code = load(request->path, 0, &report);
+        code = load(request, 0, &report);
     if (code != DONE) {
         output_release(&output);
         return code;
@@ -329,6 +335,7 @@ static int tune_export(const tune_request *request, const char *out) {
 static int tune_import(const tune_request *request, const char *from) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     focal_error error = FOCAL_ERROR_INIT;
+    char message[LIBRARY_TEXT];
     enum { MOST = (1 << 20) + 1 };
     if (!from)
         return fail(USAGE, "import needs a file: focal tune import FILE");
@@ -341,7 +348,7 @@ static int tune_import(const tune_request *request, const char *from) {
     if (code == DONE && !text)
         code = fail(FAILED, "out of memory");
     if (code == DONE && focal_tune_import(text, size, &report, &error) != FOCAL_OK)
-        code = fail(FAILED, "%s: %s", from, error.message);
+        code = fail(FAILED, "%s: %s", from, library_message(&error, message));
     free(text);
     if (code != DONE)
         return code;
@@ -366,14 +373,14 @@ static int tune_forget(const tune_request *request, const char *const *values) {
         what = every;
     if (what == 0)
         return fail(USAGE, "say what: --stale, --foreign or --all");
-    int code = load(request->path, 0, &report);
+    int code = load(request, 0, &report);
     if (code != DONE)
         return code;
     if (!*report.path)
         return fail(FAILED, "%s", report.reason);
     if (focal_tune_forget(request->path ? request->path : report.path, what, &report, &error) !=
         FOCAL_OK)
-        return fail(FAILED, "%s", error.message);
+        return tune_fail(request, &error);
     tune_print_report(&report);
     return DONE;
 }
@@ -383,7 +390,7 @@ static int run(const char *const *values) {
     int what = 0;
     if (!values[OPERAND_ACTION])
         return fail(USAGE, "say what to do: run, show, check, export, import or forget");
-    int code = parse_choice("tune", values[OPERAND_ACTION], action_names, &what);
+    int code = parse_word("action", values[OPERAND_ACTION], action_names, &what);
     if (code == DONE)
         code = parse_request(values, (action)what, &request);
     if (code != DONE)

@@ -30,25 +30,15 @@ static const focal_op ops[] = {FOCAL_SIGMOID, FOCAL_SOFTMAX};
 static const char *const tier_names[] = {FOCAL_TIER_LIST(TIER_NAME) NULL};
 static const focal_tier tiers[] = {FOCAL_TIER_LIST(TIER_VALUE)};
 
-static int parse_alpha(const char *text, verify_request *request) {
-    request->alpha_mode = FOCAL_ALPHA_OFF;
-    if (!text || strcmp(text, "off") == 0)
-        return DONE;
-    request->alpha_mode = FOCAL_ALPHA_SCALAR;
-    int code = parse_number("alpha", text, &request->alpha);
-    if (code == DONE && !(request->alpha >= 0.0 && request->alpha <= 1.0))
-        return fail(USAGE, "--alpha %s is outside [0, 1]; --alpha off turns it off", text);
-    return code;
-}
-
 static int parse_numbers(const char *const *values, verify_request *request) {
     int64_t stride = 1, offset = 0, threads = 0;
     const int64_t patterns = (int64_t)VERIFY_PATTERNS;
     int code = DONE;
     if (values[OPTION_GAMMA])
         code = parse_number("gamma", values[OPTION_GAMMA], &request->gamma);
-    if (code == DONE)
-        code = parse_alpha(values[OPTION_ALPHA], request);
+    request->alpha_mode = FOCAL_ALPHA_OFF;
+    if (code == DONE && values[OPTION_ALPHA])
+        code = parse_alpha(values[OPTION_ALPHA], &request->alpha_mode, &request->alpha);
     if (code == DONE && values[OPTION_STRIDE])
         code = parse_integer("stride", values[OPTION_STRIDE], 1, patterns, &stride);
     if (code == DONE && values[OPTION_OFFSET])

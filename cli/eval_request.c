@@ -93,27 +93,17 @@ static const focal_dtype dtypes[] = {FOCAL_DTYPE_LIST(VALUE)};
 static const char *const smoothing_names[] = {"target", "cross-entropy", NULL};
 static const char *const hessian_names[] = {"exact", "absolute", "upper", NULL};
 
-static int parse_alpha(const char *text, eval_request *request) {
+static int choose_alpha(const char *text, eval_request *request) {
     focal_problem *problem = &request->problem;
     problem->alpha = 0.25;
     if (request->parameter_paths[CLASS_ALPHA]) {
         problem->alpha_mode = FOCAL_ALPHA_PER_CLASS;
         return text ? fail(USAGE, "--alpha and --class-alpha: give one of the two") : DONE;
     }
-    if (!text) {
-        problem->alpha_mode =
-            problem->op == FOCAL_SIGMOID ? FOCAL_ALPHA_SCALAR : FOCAL_ALPHA_OFF;
-        return DONE;
-    }
-    if (strcmp(text, "off") == 0) {
-        problem->alpha_mode = FOCAL_ALPHA_OFF;
-        return DONE;
-    }
-    problem->alpha_mode = FOCAL_ALPHA_SCALAR;
-    int code = parse_number("alpha", text, &problem->alpha);
-    if (code == DONE && !(problem->alpha >= 0.0 && problem->alpha <= 1.0))
-        return fail(USAGE, "--alpha %s is outside [0, 1]; --alpha off turns it off", text);
-    return code;
+    if (text)
+        return parse_alpha(text, &problem->alpha_mode, &problem->alpha);
+    problem->alpha_mode = problem->op == FOCAL_SIGMOID ? FOCAL_ALPHA_SCALAR : FOCAL_ALPHA_OFF;
+    return DONE;
 }
 
 static int parse_names(const char *const *values, eval_request *request) {
@@ -271,7 +261,7 @@ int eval_parse(const char *const *values, eval_request *request) {
     if (code == DONE)
         code = parse_numbers(values, request);
     if (code == DONE)
-        code = parse_alpha(values[OPTION_ALPHA], request);
+        code = choose_alpha(values[OPTION_ALPHA], request);
     if (code == DONE)
         code = parse_integers(values, request);
     return code == DONE ? check_request(values, request) : code;

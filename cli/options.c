@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,7 +119,7 @@ static const char *skip_digits(const char *text) {
 
 /* strtod alone would also take blanks, hexadecimals, "nan" and a rest behind the number. The
  * decimal point is '.' because the command never leaves the C locale. */
-static int is_decimal(const char *text) {
+int is_decimal(const char *text) {
     const char *start = text + (*text == '-' || *text == '+');
     const char *end = skip_digits(start);
     size_t digits = (size_t)(end - start);
@@ -161,7 +162,7 @@ int parse_integer(const char *option, const char *text, int64_t least, int64_t m
     return DONE;
 }
 
-int parse_choice(const char *option, const char *text, const char *const *words, int *index) {
+int parse_word(const char *what, const char *text, const char *const *words, int *index) {
     char list[128] = "";
     for (int i = 0; words[i]; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -174,5 +175,24 @@ int parse_choice(const char *option, const char *text, const char *const *words,
             strcat(list, words[i]);
         }
     }
-    return fail(USAGE, "--%s '%s' is none of: %s", option, text, list);
+    return fail(USAGE, "%s '%s' is none of: %s", what, text, list);
+}
+
+int parse_choice(const char *option, const char *text, const char *const *words, int *index) {
+    char what[LONGEST_WORD + 3];
+    snprintf(what, sizeof what, "--%.*s", LONGEST_WORD, option);
+    return parse_word(what, text, words, index);
+}
+
+int parse_alpha(const char *text, focal_alpha_mode *mode, double *alpha) {
+    *mode = FOCAL_ALPHA_OFF;
+    if (strcmp(text, "off") == 0)
+        return DONE;
+    if (!is_decimal(text))
+        return fail(USAGE, "--alpha '%s' is not a decimal number such as 0.25, nor off", text);
+    *mode = FOCAL_ALPHA_SCALAR;
+    *alpha = strtod(text, NULL);
+    if (!(*alpha >= 0.0 && *alpha <= 1.0))
+        return fail(USAGE, "--alpha %s is outside [0, 1]; --alpha off turns it off", text);
+    return DONE;
 }

@@ -11,9 +11,10 @@ enum { TUNE_LIST_MAX = 8 };
 
 /* What is to be measured, as the command line says it. */
 typedef struct tune_request {
-    const char *path; /* of the tuning file; NULL: the usual one */
-    double budget;    /* seconds */
-    int ops[2];       /* sigmoid, softmax */
+    const char *path;        /* of the tuning file; NULL: the usual one */
+    const char *path_option; /* that gave it */
+    double budget;           /* seconds */
+    int ops[2];              /* sigmoid, softmax */
     focal_tier tiers[TUNE_LIST_MAX];
     double gammas[TUNE_LIST_MAX];
     int threads[TUNE_LIST_MAX], most_threads;
@@ -69,6 +70,9 @@ int tune_is_default(const focal_tune_result *result);
 /* A table of the cases measured: all of them, or those where the default is not best. */
 void tune_print(const tune_list *list, int all);
 int tune_show(const tune_request *request);
+
+/* The library's message about the tuning file, under the option that named it. */
+int tune_fail(const tune_request *request, const focal_error *error);
 void tune_print_report(const focal_tune_report *report);
 
 #endif

@@ -1,4 +1,5 @@
 /* Measuring a list of problems, with a progress line, until the budget ends or Ctrl-C. */
+#include "library.h"
 #include "progress.h"
 #include "tune.h"
 
@@ -49,9 +50,9 @@ static int measure_one(tune_case *one, uint32_t flags, double left_ms) {
     if (status == FOCAL_E_STOPPED)
         return DONE;
     if (status != FOCAL_OK) {
-        char label[TUNE_LABEL_MAX];
+        char label[TUNE_LABEL_MAX], text[LIBRARY_TEXT];
         tune_label(one, label);
-        return fail(FAILED, "%s: %s", label, error.message);
+        return fail(FAILED, "%s: %s: %s", label, error.field, library_message(&error, text));
     }
     if (result.decided) {
         one->measured = 1;

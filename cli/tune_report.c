@@ -1,6 +1,8 @@
 /* What `focal tune` prints. */
 #include "tune.h"
 
+#include "library.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +14,12 @@ const char *tune_variant(const char *kernel) {
 
 int tune_is_default(const focal_tune_result *result) {
     return strcmp(result->kernel, result->default_kernel) == 0 && result->task_elements == 0;
+}
+
+int tune_fail(const tune_request *request, const focal_error *error) {
+    char text[LIBRARY_TEXT];
+    return fail(FAILED, "%s%s%s", request->path ? request->path_option : "",
+                request->path ? " " : "", library_message(error, text));
 }
 
 static void print_row(const tune_case *one) {
@@ -84,7 +92,7 @@ int tune_show(const tune_request *request) {
     focal_tune_report report = FOCAL_TUNE_REPORT_INIT;
     focal_error error = FOCAL_ERROR_INIT;
     if (focal_tune_load(request->path, &report, &error) != FOCAL_OK)
-        return fail(FAILED, "%s", error.message);
+        return tune_fail(request, &error);
     tune_print_report(&report);
     focal_tune_entry entry = {.struct_size = sizeof entry};
     char host[sizeof entry.host] = "", build[sizeof entry.build] = "";

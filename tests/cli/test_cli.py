@@ -139,8 +139,9 @@ class Usage(CommandTest):
             with self.subTest(text):
                 message = f"--gamma '{text}' is not a decimal number such as 2 or 0.25"
                 self.eval_refused(message, f"--gamma={text}")
-                message = f"--alpha '{text}' is not a decimal number"
+                message = f"--alpha '{text}' is not a decimal number such as 0.25, nor off"
                 self.eval_refused(message, f"--alpha={text}")
+                self.refused(USAGE, message, "verify", f"--alpha={text}")
         for text in ("2.5", "1e2", "0x2", "two", "+", "2 "):
             for option in ("threads", "repeat", "background"):
                 message = f"--{option} '{text}' is not an integer"

@@ -249,6 +249,31 @@ class UnwritableTest(TuneTest):
         message = f"--out {nowhere}: its folder does not exist"
         self.refused(FAILED, message, *arguments[:-1], nowhere)
 
+    def test_the_option_is_named(self) -> None:
+        none, nowhere = self.folder / "none", self.folder / "no" / "t.txt"
+        bad = self.bytes_file("bad", b"nonsense\n")
+        for option, path, message, *arguments in (
+            ("--file", none, "cannot be opened: No such file", "show"),
+            ("--file", none, "cannot be opened: No such file", "check"),
+            ("--file", none, "cannot be opened: No such file", "export"),
+            ("--file", none, "cannot be opened: No such file", "forget", "--all"),
+            ("--file", bad, "does not begin with", "show"),
+            ("--file", bad, "does not begin with", "run"),
+            ("--out", bad, "does not begin with", "run"),
+            ("--file", nowhere, "No such file or directory", "run"),
+            ("--out", nowhere, "No such file or directory", "run"),
+        ):
+            with self.subTest(arguments, path=path):
+                done = self.run_focal("tune", *arguments, option, path)
+                self.assertEqual(done.returncode, FAILED)
+                self.assertRegex(done.stderr, rf"^focal tune: {option} {path}(\.lock)?: .*{message}")
+        self.refused(FAILED, f"focal tune: {bad}: ", "tune", "import", bad, "--file", none)
+        environment = {"FOCAL_TUNE_FILE": str(nowhere)}
+        self.refused(FAILED, f"focal tune: {nowhere}", "tune", "run", environment=environment)
+        # The library's messages have room for no more than the beginning of a path.
+        long = self.folder / ("x" * 200)
+        self.refused(FAILED, f"focal tune: --file {str(long)[:100]}", "tune", "show", "--file", long)
+
 
 class Files(TuneTest):
     def test_show(self) -> None:
@@ -357,13 +382,20 @@ class Usage(TuneTest):
     def test_refusals(self) -> None:
         for message, *arguments in (
             ("say what to do",),
-            ("none of: run, show", "nonsense"),
+            ("action 'rn' is none of: run, show, check, export, import, forget\n", "rn"),
             ("takes no such option", "show", "--budget", "3s"),
             ("takes no such option", "run", "--stale"),
             ("say what: --stale", "forget", "--file", "x"),
             ("needs a file", "import"),
             ("unexpected argument", "show", "file"),
-            ("is not a decimal number", "run", "--budget", "soon"),
+            (
+                "--budget 'soon' is not a number with ms, s or m behind it, such as 30s",
+                "run",
+                "--budget",
+                "soon",
+            ),
+            ("--budget '5h' is not a number with ms, s or m behind it", "run", "--budget", "5h"),
+            ("--budget 's' is not a number with", "run", "--budget", "s"),
             ("no time above 0", "run", "--budget", "0s"),
             ("none of: sigmoid", "run", "--only", "tanh"),
             ("not a list", "run", "--gamma", "2,,3"),
@@ -377,7 +409,8 @@ class Usage(TuneTest):
         ):
             with self.subTest(arguments):
                 self.refused(USAGE, message, "tune", *arguments)
-        self.refused(FAILED, "gamma", "tune", "run", "--file", self.file, "--problem", SMALL + ",gamma=-1")
+        negative = SMALL.replace("gamma=2", "gamma=-1")
+        self.refused(FAILED, "gamma: -1 is", "tune", "run", "--file", self.file, "--problem", negative)
 
 
 if __name__ == "__main__":
