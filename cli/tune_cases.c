@@ -190,6 +190,14 @@ static int take_part(tune_case *one, const char *name, const char *value) {
     return code;
 }
 
+/* Whether one of the parts of `whole` before `part` has the same name, of `length` bytes. */
+static int is_repeated(const char *whole, const char *part, size_t length) {
+    for (const char *text = whole; text < part; text += strcspn(text, ",") + 1)
+        if (strncmp(text, part, length) == 0 && text[length] == '=')
+            return 1;
+    return 0;
+}
+
 static int add_problem(tune_list *list, const tune_request *request) {
     tune_case *one = add(list);
     if (!one)
@@ -205,6 +213,8 @@ static int add_problem(tune_list *list, const tune_request *request) {
         if (!equals)
             return fail(USAGE, "--problem: '%s' is not NAME=VALUE", part);
         *equals = '\0';
+        if (is_repeated(request->problem, text, strlen(part)))
+            return fail(USAGE, "--problem: %s is given twice", part);
         int code = take_part(one, part, equals + 1);
         if (code != DONE)
             return code;

@@ -404,6 +404,8 @@ class Usage(TuneTest):
             ("there is no part 'row'", "run", "--problem", "row=3"),
             ("is not NAME=VALUE", "run", "--problem", "rows"),
             ("needs rows=N", "run", "--problem", "op=softmax"),
+            ("--problem: rows is given twice", "run", "--problem", "rows=4,classes=4,rows=5"),
+            ("--problem: op is given twice", "run", "--problem", "op=sigmoid,op=sigmoid"),
             ("not both", "run", "--problem", SMALL, "--case", "tiny"),
             ("name the same thing", "run", "--file", "a", "--out", "b"),
         ):
