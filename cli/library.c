@@ -33,6 +33,7 @@ static const struct {
              {"FOCAL_ALPHA_OFF", "--alpha off"},
              {"FOCAL_GAMMA_SPLIT", "--gamma-negative"},
              {"FOCAL_OUTPUT_LOSS", "--loss"},
+             {"FOCAL_TARGET_LABEL_", "label_"}, /* of FOCAL_TARGET_LABEL_* */
              {"FOCAL_LABEL_BACKGROUND", "--background"},
              {"FOCAL_LABEL_IGNORE", "--ignore"},
 #define FORM(value, number, name, description)       {#value, "--form " name},

@@ -412,6 +412,9 @@ class Usage(TuneTest):
             with self.subTest(arguments):
                 self.refused(USAGE, message, "tune", *arguments)
         negative = SMALL.replace("gamma=2", "gamma=-1")
+        binary = "op=softmax,targets=binary_u8,rows=3,classes=3"
+        message = "softmax takes one integer label per row (label_*) or dense targets"
+        self.refused(FAILED, message, "tune", "run", "--file", self.file, "--problem", binary)
         self.refused(FAILED, "gamma: -1 is", "tune", "run", "--file", self.file, "--problem", negative)
 
 
