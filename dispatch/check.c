@@ -170,13 +170,19 @@ static focal_status fail_label(const focal_call *call, int64_t index, focal_erro
     const focal_problem *problem = &call->plan->problem;
     bool background = problem->label_flags & FOCAL_LABEL_BACKGROUND;
     bool ignore = problem->label_flags & FOCAL_LABEL_IGNORE;
+    /* Whoever has labels such as -1 or 255 may not know what label_flags is for. */
+    const char *hint = "";
+    if (problem->label_flags == 0 && problem->form != FOCAL_FORM_MATCH)
+        hint = problem->op == FOCAL_SOFTMAX
+                   ? "; FOCAL_LABEL_IGNORE gives it a meaning"
+                   : "; FOCAL_LABEL_BACKGROUND or FOCAL_LABEL_IGNORE gives it a meaning";
     return focal_fail(
         error, FOCAL_E_LABEL, "targets", index,
-        "label %lld of row %lld is outside [0, %lld)%s%s",
+        "label %lld of row %lld is outside [0, %lld)%s%s%s",
         (long long)focal_label_at(problem->target_kind, call->buffers.targets, (size_t)index),
         (long long)index, (long long)problem->classes,
-        background ? " and not the background" : "",
-        ignore ? " and not the ignored value" : "");
+        background ? " and not the background" : "", ignore ? " and not the ignored value" : "",
+        hint);
 }
 
 focal_status focal_bad_fail(const focal_call *call, focal_bad bad, focal_error *error) {

@@ -292,6 +292,7 @@ static void refuse(const test_case *v, int64_t bad) {
     const focal_problem p = problem_of_case(v);
     focal_plan *plan = make_plan(v->isa, &p);
     const size_t rows = row_count(v);
+    int hints = 0;
     forget(&untouched);
     forget(&got);
     for (size_t row = 0; row < rows; row++) {
@@ -304,9 +305,15 @@ static void refuse(const test_case *v, int64_t bad) {
                 0, "label %lld in row %zu of %lld classes, kind %d, background %d, ignore %d",
                 (long long)bad, row, (long long)p.classes, (int)v->kind, (int)v->background,
                 (int)v->ignore);
+        /* Where no label has a special meaning yet, the message says how one gets it. */
+        hints += (strstr(error.message, "FOCAL_LABEL_IGNORE gives it a meaning") != NULL) !=
+                 (p.label_flags == 0);
+        hints += (strstr(error.message, "FOCAL_LABEL_BACKGROUND") != NULL) !=
+                 (p.label_flags == 0 && p.op == FOCAL_SIGMOID);
         store(v->kind, row, labels[row]);
         store(v->kind, rows - 1, labels[rows - 1]);
     }
+    CHECK_V(hints == 0);
     CHECK_V(memcmp(&got, &untouched, sizeof got) == 0);
     focal_plan_destroy(plan);
 }

@@ -205,16 +205,16 @@ class Inputs(CommandTest):
     def test_label_values(self) -> None:
         for value, dtype in ((3, "u1"), (-1, "i1"), (3, "u2"), (-1, "i4"), (2**32 - 1, "u4"), (2**40, "i8")):
             with self.subTest(value=value, dtype=dtype):
-                message = f"label {value} of row 1 is outside [0, 3)"
+                message = f"label {value} of row 1 is outside [0, 3); "
                 labels = np.array([0, value], dtype)
-                self.targets_refused(message, labels)
+                self.targets_refused(message + "--background or --ignore gives it a meaning\n", labels)
                 path = self.folder / "bad.npy"
                 arguments = "--logits", self.logits, "--targets", path, "--activation=softmax"
-                self.refused(FAILED, message, "eval", *arguments)
+                self.refused(FAILED, message + "--ignore gives it a meaning\n", "eval", *arguments)
         beyond = np.array([0, 2**64 - 1], "u8")
         self.targets_refused("label of row 1 is beyond 63 bits", beyond)
         self.targets_refused(
-            "label 3 of row 1 is outside [0, 3) and not the background",
+            "label 3 of row 1 is outside [0, 3) and not the background\n",
             *(np.array([-1, 3]), "--background", "-1"),
         )
 
