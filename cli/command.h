@@ -6,6 +6,7 @@
 #ifndef FOCAL_CLI_COMMAND_H
 #define FOCAL_CLI_COMMAND_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,11 @@ COMMAND_LIST(DECLARE_COMMAND)
  * table they point into. */
 #define OPTION_INDEX(index, name, argument, help) OPTION_##index,
 #define OPTION_ENTRY(index, name, argument, help) {name, argument, help},
+
+/* For printf, which shows the sign of a NaN; where it comes from says nothing. */
+static inline double plain_nan(double value) {
+    return isnan(value) ? fabs(value) : value;
+}
 
 /* "focal" until a command is known, then "focal NAME"; stands before every message. */
 void message_prefix(const char *command_name);

@@ -292,7 +292,7 @@ static int convert_dense(npy_file *file, focal_dtype dtype) {
         if (!(target >= 0.0 && target <= 1.0))
             return fail(FAILED,
                         "--targets %s: element %" PRId64 " is %g; targets lie in [0, 1]",
-                        file->path, i, target);
+                        file->path, i, plain_nan(target));
     }
     return DONE;
 }

@@ -64,13 +64,13 @@ static void print_problem(const focal_problem *problem, const eval_input *input)
 
 static void print_sums(const eval_request *request, const eval_result *result) {
     const focal_sums *sums = &result->sums;
-    printf("sum        %.17g\n", sums->loss);
+    printf("sum        %.17g\n", plain_nan(sums->loss));
     if (request->problem.normalizer != FOCAL_NORMALIZER_NONE)
         printf("normalizer %s, %.17g: the sum is divided by it\n",
                focal_normalizer_name(request->problem.normalizer), sums->normalizer);
     else
-        printf("mean       %.17g (over %" PRId64 " %s)\n", result->mean, result->losses,
-               request->problem.op == FOCAL_SOFTMAX ? "rows" : "elements");
+        printf("mean       %.17g (over %" PRId64 " %s)\n", plain_nan(result->mean),
+               result->losses, request->problem.op == FOCAL_SOFTMAX ? "rows" : "elements");
     if (result->positives >= 0)
         printf("positives  %" PRId64 "\n", result->positives);
     else

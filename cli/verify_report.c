@@ -39,13 +39,13 @@ static void json_case(const char *key, const verify_case *result) {
     json_open(key, '{');
     snprintf(text, sizeof text, "0x%08" PRIx32, result->bits);
     json_string("logit_bits", text);
-    snprintf(text, sizeof text, "%a", (double)logit_of(result));
+    snprintf(text, sizeof text, "%a", plain_nan((double)logit_of(result)));
     json_string("logit", text);
     json_integer("target", result->target);
     json_integer("class", result->component);
-    snprintf(text, sizeof text, "%a", (double)result->result);
+    snprintf(text, sizeof text, "%a", plain_nan((double)result->result));
     json_string("result", text);
-    snprintf(text, sizeof text, "%a", result->exact);
+    snprintf(text, sizeof text, "%a", plain_nan(result->exact));
     json_string("exact", text);
     json_close('}');
 }
@@ -98,13 +98,14 @@ static void report_json(const verify_request *request, const char *plan, const c
 
 static void print_case(const verify_request *request, const char *title,
                        const verify_case *result) {
-    printf("    %-18s logit %a (0x%08" PRIx32 ")", title, (double)logit_of(result),
+    printf("    %-18s logit %a (0x%08" PRIx32 ")", title, plain_nan((double)logit_of(result)),
            result->bits);
     if (request->op == FOCAL_SOFTMAX)
         printf(" against 0, label %d, class %d", 1 - result->target, result->component);
     else
         printf(", target %d", result->target);
-    printf(": %.9g, exact %.17g\n", (double)result->result, result->exact);
+    printf(": %.9g, exact %.17g\n", plain_nan((double)result->result),
+           plain_nan(result->exact));
 }
 
 static void print_tally(const verify_request *request, const char *title,

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import DEFAULT_TIER, DIGITS, TIERS, CommandTest, sigmoid_oracle, softmax_oracle, strict_json
+from harness import (
+    DEFAULT_TIER,
+    DIGITS,
+    FAILED,
+    TIERS,
+    CommandTest,
+    sigmoid_oracle,
+    softmax_oracle,
+    strict_json,
+)
 
 RANDOM = np.random.default_rng(20170807)
 
@@ -379,7 +388,13 @@ class Settings(CommandTest):
         self.assertEqual((result["sum"], result["mean"], result["result"]), (None, None, None))
         self.assertEqual(np.flatnonzero(np.isnan(loss)).tolist(), [7 * 50 + 3])
         paths = f"--logits={self.folder}/logits.npy", f"--targets={self.folder}/targets.npy"
-        self.assertRegex(self.focal("eval", *paths), r"sum +-?nan\n")
+        for value in (np.nan, -np.nan):
+            logits[7, 3] = value
+            self.save("logits.npy", logits)
+            self.assertRegex(self.focal("eval", *paths), r"sum +nan\nmean +nan \(")
+        targets = self.save("bad.npy", np.full((3, 2), -np.nan, np.float32))
+        paths = f"--logits={self.save('x.npy', np.zeros((3, 2), np.float32))}", f"--targets={targets}"
+        self.refused(FAILED, "element 0 is nan; targets lie", "eval", *paths)
 
     def test_json_of_any_path(self) -> None:
         names = [
