@@ -223,6 +223,8 @@ static int measure(bench_request *request) {
             code = run_case(request, &bench_cases[i], request->sizes[s], &report, &shown);
     progress_clear(&shown.bar);
     bench_finish_card(&report.card);
+    if (code == DONE && report.count == 0)
+        code = fail(USAGE, "nothing was measured: every case needs more memory than there is");
     if (code == DONE && request->json_path)
         code = bench_write(&json, &report);
     output_release(&json);

@@ -125,6 +125,15 @@ class Run(CommandTest):
         self.assertIn("llm: skipped: needs 1 MB of memory", text)
         self.assertEqual({r["case"] for r in report["results"]}, {"tiny"})
 
+    def test_nothing_but_skipped_cases(self) -> None:
+        path = self.bytes_file("report.json", b"old")
+        done = self.run_focal(*BENCH, "--smoke", "--case", "llm,tiny", "--max-bytes", "10", "--json", path)
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn(
+            "focal bench: nothing was measured: every case needs more memory than there is\n", done.stderr
+        )
+        self.assertEqual(path.read_bytes(), b"old")
+
     def test_clock_of_the_cpu(self) -> None:
         _, report = self.bench("--smoke", "--case", "tiny", "--clock", "cpu", "--against", "none")
         self.assertTrue(report["host"]["clock"].startswith("cpu time, "))
