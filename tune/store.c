@@ -86,6 +86,21 @@ static void name_path(focal_tune_report *report, const char *path) {
     snprintf(report->path, sizeof report->path, "%.1023s", path);
 }
 
+/* What is wrong, without the path, which stands beside it in a report. */
+static void name_reason(focal_tune_report *report, const char *path, const focal_error *error) {
+    const char *message = error->message;
+    const size_t field = strlen(error->field) + 2;
+    size_t same = 0;
+    if (*report->reason) /* the parser's */
+        return;
+    message += strlen(message) > field ? field : 0;
+    while (path[same] && message[same] == path[same])
+        same++;
+    if (strncmp(message + same, ": ", 2) == 0)
+        message += same + 2;
+    snprintf(report->reason, sizeof report->reason, "%.159s", message);
+}
+
 /* Reads the first place that has something for this host, else the first that has anything. */
 static void load_places(focal_sections *sections, focal_tune_report *source,
                         const focal_tune_places *places) {
@@ -99,7 +114,7 @@ static void load_places(focal_sections *sections, focal_tune_report *source,
             focal_tune_read(places->path[i], &read, &report, &missing, &error);
         name_path(&report, places->path[i]);
         if (status != FOCAL_OK)
-            snprintf(report.reason, sizeof report.reason, "%.159s", error.message);
+            name_reason(&report, places->path[i], &error);
         bool useful = status == FOCAL_OK && own_section(&read);
         if (!missing && (useful || !found)) {
             focal_sections_free(sections);

@@ -356,6 +356,14 @@ class Files(TuneTest):
         self.assertEqual(done.returncode, DONE)
         self.assertIn(f"tuning file {self.folder / 'bad'}: ", done.stderr)
         self.assertIn("does not begin", done.stderr)
+        for name in ("bad", "none/t.txt", "x" * 150, "."):
+            path = self.folder / name
+            if not name.startswith((".", "none")):
+                path.write_text("nonsense\n")
+            text = self.focal("info", environment={"FOCAL_TUNE_FILE": str(path)})
+            (line,) = (part for part in text.splitlines() if part.startswith("tuning file "))
+            self.assertEqual(line.count(str(self.folder)), 1, line)
+            self.assertNotIn("path:", line)
         info = strict_json(self.focal("info", "--json", environment=environment))
         self.assertEqual(info["tuning_file"], str(self.folder / "bad"))
         self.assertEqual(info["tuning_entries"], 0)
