@@ -53,6 +53,10 @@ needs_no_library() {
     ! needs_library "$1"
 }
 
+finds_its_library() { # finds_its_library PROGRAM: the one installed with it
+    ldd "$1" | grep -q "libfocal\.so\.0 => $work/root/"
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
@@ -81,6 +85,12 @@ focal_flags() {
 version=$(focal_flags --modversion)
 check "pkg-config knows the version ($version)" \
     grep -q "define FOCAL_VERSION_MINOR $(echo "$version" | cut -d. -f2)\$" "$header"
+
+command=$(find "$work/root" -path '*/bin/focal')
+if [ -n "$command" ]; then
+    check "the command starts" "$command" --version
+    [ -z "$shared" ] || check "the command finds its library" finds_its_library "$command"
+fi
 
 if [ -n "$shared" ]; then
     LD_LIBRARY_PATH=$(dirname "$shared")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
