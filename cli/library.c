@@ -6,41 +6,42 @@
 /* The fields and constants of focal.h that messages name, and what sets them here. */
 static const struct {
     const char *name, *option;
-} names[] = {{"gamma", "--gamma"},
-             {"alpha", "--alpha"},
-             {"isa", "--isa"},
-             {"form", "--form"},
-             {"gamma_mode", "--gamma-negative"},
-             {"gamma_negative", "--gamma-negative"},
-             {"margin", "--margin"},
-             {"star_beta", "--beta"},
-             {"poly_epsilon", "--poly"},
-             {"smoothing", "--smoothing"},
-             {"smoothing_mode", "--smoothing-mode"},
-             {"background", "--background"},
-             {"ignore", "--ignore"},
-             {"label_flags", "--background or --ignore"},
-             {"class_alpha", "--class-alpha"},
-             {"class_gamma", "--class-gamma"},
-             {"class_weight", "--class-weight"},
-             {"row_weight", "--row-weight"},
-             {"element_weight", "--element-weight"},
-             {"normalizer", "--normalizer"},
-             {"normalizer_floor", "--normalizer-floor"},
-             {"normalizer_add", "--normalizer-add"},
-             {"hessian_floor", "--hessian-floor"},
-             {"outputs", "what is to be written"},
-             {"FOCAL_ALPHA_OFF", "--alpha off"},
-             {"FOCAL_GAMMA_SPLIT", "--gamma-negative"},
-             {"FOCAL_OUTPUT_LOSS", "--loss"},
-             {"FOCAL_TARGET_LABEL_", "label_"}, /* of FOCAL_TARGET_LABEL_* */
-             {"FOCAL_LABEL_BACKGROUND", "--background"},
-             {"FOCAL_LABEL_IGNORE", "--ignore"},
+} names[] = {
 #define FORM(value, number, name, description)       {#value, "--form " name},
 #define NORMALIZER(value, number, name, description) {#value, "--normalizer " name},
-             FOCAL_FORM_LIST(FORM) FOCAL_NORMALIZER_LIST(NORMALIZER)
+    FOCAL_FORM_LIST(FORM) FOCAL_NORMALIZER_LIST(NORMALIZER)
 #undef FORM
 #undef NORMALIZER
+        {"gamma", "--gamma"},
+    {"alpha", "--alpha"},
+    {"isa", "--isa"},
+    {"form", "--form"},
+    {"gamma_mode", "--gamma-negative"},
+    {"gamma_negative", "--gamma-negative"},
+    {"margin", "--margin"},
+    {"star_beta", "--beta"},
+    {"poly_epsilon", "--poly"},
+    {"smoothing", "--smoothing"},
+    {"smoothing_mode", "--smoothing-mode"},
+    {"background", "--background"},
+    {"ignore", "--ignore"},
+    {"label_flags", "--background or --ignore"},
+    {"class_alpha", "--class-alpha"},
+    {"class_gamma", "--class-gamma"},
+    {"class_weight", "--class-weight"},
+    {"row_weight", "--row-weight"},
+    {"element_weight", "--element-weight"},
+    {"normalizer", "--normalizer"},
+    {"normalizer_floor", "--normalizer-floor"},
+    {"normalizer_add", "--normalizer-add"},
+    {"hessian_floor", "--hessian-floor"},
+    {"outputs", "what is to be written"},
+    {"FOCAL_ALPHA_OFF", "--alpha off"},
+    {"FOCAL_GAMMA_SPLIT", "--gamma-negative"},
+    {"FOCAL_OUTPUT_LOSS", "--loss"},
+    {"FOCAL_TARGET_LABEL_", "label_"}, /* of FOCAL_TARGET_LABEL_* */
+    {"FOCAL_LABEL_BACKGROUND", "--background"},
+    {"FOCAL_LABEL_IGNORE", "--ignore"},
 };
 
 static const char *option_of(const char *name, size_t length) {
@@ -59,6 +60,8 @@ const char *library_message(const focal_error *error, char text[LIBRARY_TEXT]) {
         "_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const char *from = error->message;
     size_t field = strlen(error->field), used = 0;
+    /* These hold names that the user gave. */
+    int quotes = error->status == FOCAL_E_FILE || error->status == FOCAL_E_ISA;
     if (field > 0 && strncmp(from, error->field, field) == 0 &&
         strncmp(from + field, ": ", 2) == 0)
         from += field + 2;
@@ -68,7 +71,7 @@ const char *library_message(const focal_error *error, char text[LIBRARY_TEXT]) {
     while (*from && used < LIBRARY_TEXT) {
         size_t length = strspn(from, letters);
         /* Words without '_', such as gamma, are English as well as names. */
-        int is_name = length > 0 && memchr(from, '_', length);
+        int is_name = !quotes && length > 0 && memchr(from, '_', length);
         const char *option = is_name ? option_of(from, length) : NULL;
         length += length == 0;
         if (option)

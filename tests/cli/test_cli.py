@@ -187,7 +187,8 @@ class Usage(CommandTest):
                 self.eval_refused(f"--{option} '{text}' is none of: {names}", f"--{option}", text)
 
     def test_isa(self) -> None:
-        self.eval_refused('--isa: there is no ISA row "mmx"', "--isa", "mmx")
+        for word in ("mmx", "row_weight"):  # the user's words stay as they are
+            self.eval_refused(f'--isa: there is no ISA row "{word}"', "--isa", word)
         rows = strict_json(self.focal("info", "--json"))["isa_rows"]
         unusable = [(row["name"], row["built"]) for row in rows if not row["usable"]]
         # No processor has both AVX and NEON.

@@ -270,6 +270,8 @@ class UnwritableTest(TuneTest):
         self.refused(FAILED, f"focal tune: {bad}: ", "tune", "import", bad, "--file", none)
         environment = {"FOCAL_TUNE_FILE": str(nowhere)}
         self.refused(FAILED, f"focal tune: {nowhere}", "tune", "run", environment=environment)
+        done = self.run_focal("tune", "show", "--file", "row_weight", cwd=self.folder)
+        self.assertEqual(done.stderr.split(": ")[1], "--file row_weight")
         # The library's messages have room for no more than the beginning of a path.
         long = self.folder / ("x" * 200)
         self.refused(FAILED, f"focal tune: --file {str(long)[:100]}", "tune", "show", "--file", long)
