@@ -57,7 +57,7 @@ static double softmax(const bench_data *data) {
         .alpha_negative = data->alpha_negative,
         .upstream = 1.0F,
     };
-    softmax_block(&span, KERNEL_FAST, KERNEL_LABEL, KERNEL_LOSS, KERNEL_G2, 16);
+    softmax_plain_block(&span, KERNEL_FAST, KERNEL_LOSS, KERNEL_G2, 16);
     return span.sum;
 }
 

@@ -228,8 +228,8 @@ static bool stages_long_rows(const focal_plan *plan) {
  * and more it does not pay. */
 enum { SHORT_ROW = 15 };
 
-/* Whether the kernel takes blocks class by class, so that no row is brought together. Of less than 16
- * rows, a step, lanes would be idle. */
+/* Whether the kernel takes blocks class by class, so that no row is brought together; those of smoothed
+ * rows do not. Of less than 16 rows, a step, lanes would be idle. */
 static bool goes_by_planes(const focal_plan *plan) {
     size_t rows = plan->rows < plan->rows_per_block ? plan->rows : plan->rows_per_block;
     size_t most = plan->problem.inner > 1 ? FOCAL_COLUMN_CLASSES : SHORT_ROW;

@@ -44,6 +44,8 @@
 
 #include "softmax_form.body.h"
 
+#include "softmax_smooth.body.h"
+
 #include "sigmoid_plain.body.h"
 
 #include "half.body.h"

@@ -76,8 +76,8 @@ typedef struct focal_span {
     /* Softmax, tier fast: what row r has instead of alpha_positive, up to a multiple of 8 rows; or
      * NULL. */
     const double *row_factors;
-    double
-        smoothing; /* softmax, tier fast, of the cross-entropy: in [0, 1), of 2 classes and more */
+    /* Softmax, tier fast: of the cross-entropy, in [0, 1), for two classes and more. */
+    double smoothing;
     const focal_halves *halves; /* sigmoid: or NULL */
     float upstream;             /* multiplies the gradient */
     double sum;                 /* out: sum of the span's losses */

@@ -223,18 +223,11 @@ FOCAL_SHARED void softmax_scale(float *gradient, double scale, size_t classes) {
 
 #include "softmax_columns.body.h"
 
-#include "softmax_smooth.body.h"
-
-FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
-                              focal_kernel_target kind, focal_kernel_direction direction,
-                              focal_gamma_class gamma_class, size_t unroll) {
-    (void)kind;
+FOCAL_BODY void softmax_plain_block(focal_span *span, focal_kernel_tier tier,
+                                    focal_kernel_direction direction,
+                                    focal_gamma_class gamma_class, size_t unroll) {
     if (tier == KERNEL_FAST && span->columns) {
         softmax_columns_block(span, direction, gamma_class);
-        return;
-    }
-    if (tier == KERNEL_FAST && span->smoothing > 0.0) {
-        softmax_smooth_block(span, direction, gamma_class);
         return;
     }
     double total = 0.0;

@@ -6,9 +6,10 @@
  *     gradient_c = w q^gamma [p_c (1 + gamma p_t R / q) - s / C]
  *     gradient_t = w q^gamma [p_t s (C - 1) / C - q y_t - gamma p_t R]
  * so a row takes one number more than without smoothing, the sum of its logits, which is made in
- * double. Rows that are not moderate (softmax_moderate.body.h) are computed in double. There are at least
- * two classes. -infinity masks a class, whose share in R is infinite; NaN as in softmax.body.h. Error: 10
- * ULP of the sum of the terms' magnitudes (docs/numerics.md). Traffic: the row twice, from cache. */
+ * double. There are at least two classes, so that q is a normal number in moderate rows
+ * (softmax_moderate.body.h). Others go through the arithmetic of forms, and with them what is infinite or
+ * NaN. Error: 10 ULP of the sum of the terms' magnitudes (docs/numerics.md). Traffic: the row twice, from
+ * cache. */
 
 typedef struct {
     softmax_rows of;
@@ -44,44 +45,57 @@ FOCAL_SHARED double smooth_row_sum(const float *row, size_t classes) {
     return smooth_total(&sum);
 }
 
-/* ---- Rows that are not moderate ---- */
+/* ---- Rows that are not moderate, by softmax_form.body.h: in runs of doubles, through all its steps ---- */
 
-/* Where an exponential is cut it is 2^-1009 of the sum. */
-FOCAL_BODY vd smooth_far_exp(vd x, vd most) {
-    return exp_negative_f64(KERNEL_FAST, vd_sub(x, most));
+typedef struct {
+    double logits[FORM_RUN], targets[FORM_RUN], weights[FORM_RUN], gradient[FORM_RUN];
+} smooth_far_run;
+
+/* Elements first ... first + count - 1 of a row, which have no weights of their own. */
+FOCAL_BODY void smooth_far_take(const float *row, size_t label, size_t first, size_t count,
+                                smooth_far_run *run) {
+    for (size_t i = 0; i < count; i++) {
+        run->logits[i] = (double)row[first + i];
+        run->targets[i] = first + i == label ? 1.0 : 0.0;
+        run->weights[i] = 1.0;
+    }
 }
 
-FOCAL_SHARED double smooth_far_others(const float *row, float row_max, size_t label,
-                                      size_t classes) {
-    vd most = vd_set((double)row_max), zero = vd_set(0.0);
-    smooth_sum sum = smooth_none();
-    for (size_t i = 0; i < classes; i += FOCAL_STEP) {
-        vf x = smooth_load(row, i, classes);
-        /* Left out: the label, what is beyond the row, and masked classes. */
-        size_t count = classes - i < FOCAL_STEP ? classes - i : FOCAL_STEP;
-        vf one = vf_set(1.0F), none = vf_set(0.0F);
-        vf kept = vf_select(vm_lane(label - i), none, vf_select(vm_first(count), one, none));
-        kept = vf_select(vm_lt(x, vf_set(-FLT_MAX)), none, kept);
-        vd low = smooth_far_exp(vd_widen_low(x), most), high;
-        high = smooth_far_exp(vd_widen_high(x), most);
-        sum.low = vd_add(sum.low, vd_select(vdm_lt(zero, vd_widen_low(kept)), low, zero));
-        sum.high = vd_add(sum.high, vd_select(vdm_lt(zero, vd_widen_high(kept)), high, zero));
-    }
-    return smooth_total(&sum);
-}
-
-FOCAL_SHARED void smooth_far_gradient(const float *row, float *gradient, float row_max,
-                                      double scale, double constant, size_t classes) {
-    vd most = vd_set((double)row_max), factor = vd_set(scale), minus = vd_set(-constant);
-    for (size_t i = 0; i < classes; i += FOCAL_STEP) {
-        vf x = smooth_load(row, i, classes);
-        vd low = vd_fma(smooth_far_exp(vd_widen_low(x), most), factor, minus);
-        vd high = vd_fma(smooth_far_exp(vd_widen_high(x), most), factor, minus);
-        if (classes - i < FOCAL_STEP)
-            vf_store_n(gradient + i, vf_narrow(low, high), classes - i);
-        else
-            vf_store(gradient + i, vf_narrow(low, high));
-    }
+/* The loss of row r, whose gradient is written if it is wanted. */
+FOCAL_SHARED double smooth_far_row(const focal_span *span, bool gradient, size_t r) {
+    const float *row = span->logits + r * span->logits_stride;
+    size_t label = (size_t)span->labels[r];
+    focal_form_row state = {.most = -HUGE_VAL,
+                            .label = label,
+                            .label_logit = (double)row[label],
+                            .gamma = span->gamma,
+                            .weight = span->row_factors ? span->row_factors[r]
+                                                        : span->alpha_positive};
+    smooth_far_run run;
+    focal_form_span form = {.logits = run.logits,
+                            .targets = run.targets,
+                            .weight = run.weights,
+                            .smoothing = span->smoothing,
+                            .smooth_cross_entropy = true,
+                            .classes = span->classes,
+                            .gamma_uniform = span->gamma,
+                            .narrow = true,
+                            .scale = (double)span->upstream,
+                            .gradient = gradient ? run.gradient : NULL,
+                            .row = &state};
+    int last = gradient ? FORM_ROW_RESULTS : FORM_ROW_TERMS;
+    for (int step = FORM_ROW_MAX; step <= last; step++)
+        for (size_t first = 0; first < span->classes; first += FORM_RUN) {
+            size_t left = span->classes - first;
+            form.step = (focal_form_step)step;
+            form.first = first;
+            form.count = left < FORM_RUN ? left : FORM_RUN;
+            smooth_far_take(row, label, first, form.count, &run);
+            softmax_form(&form, KERNEL_FAST);
+            for (size_t i = 0; step == FORM_ROW_RESULTS && i < form.count; i++)
+                span->gradient[r * span->gradient_stride + first + i] = (float)run.gradient[i];
+        }
+    return state.loss;
 }
 
 /* ---- Once per row ---- */
@@ -99,41 +113,34 @@ FOCAL_BODY void smooth_row_step(focal_kernel_direction direction, focal_gamma_cl
                               vd_mul(vd_set(1.0 - smoothing), label.cross_entropy));
     vd power = softmax_power(KERNEL_FAST, gamma_class, span, label.q);
     vd alpha = alphas ? vd_load(alphas + r) : vd_set(span->alpha_positive);
-    /* Cut, an infinite one leaves 0 of an alpha of 0, and of a p_t that is 0 but for exp(-700). */
-    vd finite = vd_min(vd_set(0x1p900), cross_entropy);
-    vd cost = vd_select(vdm_lt(vd_set(0.0), alpha), cross_entropy, finite);
     vd weighted = vd_mul(alpha, power);
-    vd_store(rows->of.loss + r, vd_mul(weighted, cost));
+    vd_store(rows->of.loss + r, vd_mul(weighted, cross_entropy));
     if (direction == KERNEL_LOSS)
         return;
-    vd p_cost = vd_mul(vd_mul(gamma, label.p), finite);
-    vd steep = gamma_class == KERNEL_G0 ? vd_set(0.0) : vd_mul(p_cost, vd_div(power, label.q));
+    /* gamma p_t R, 0 at gamma 0 */
+    vd p_cost = vd_mul(vd_mul(gamma, label.p), cross_entropy);
+    vd steep = vd_mul(p_cost, vd_div(power, label.q));
     vd slope = vd_mul(vd_mul(alpha, vd_add(power, steep)), upstream);
     vd factor = vd_mul(weighted, upstream);
     vd own = vd_mul(label.p, vd_set(smoothing * (classes - 1.0) / classes));
     own = vd_sub(own, vd_mul(label.q, vd_set(1.0 - smoothing + smoothing / classes)));
-    if (gamma_class != KERNEL_G0)
-        own = vd_sub(own, p_cost);
+    own = vd_sub(own, p_cost);
     vd_store(rows->of.scale + r, vd_div(slope, label.total));
     vd_store(rows->constant + r, vd_mul(factor, vd_set(smoothing / classes)));
     vd_store(rows->of.label_gradient + r, vd_mul(factor, own));
 }
 
 /* Row r of a group: before anything is written, as the gradient may be the logits. A moderate row leaves
- * its exponentials in the gradient. */
+ * its exponentials in the gradient; another takes its place in the arithmetic as one of equal logits. */
 FOCAL_BODY void smooth_row_start(const float *row, float *gradient, size_t label,
                                  size_t classes, smooth_rows *rows, size_t r) {
-    double mean = smooth_row_sum(row, classes) / (double)classes, reference = 0.0;
-    rows->of.label_distance[r] = (double)row[label];
-    rows->of.others[r] = softmax_moderate_others(row, gradient, label, classes);
-    rows->moderate[r] = rows->of.others[r] >= 0.0;
-    if (!rows->moderate[r]) {
-        rows->of.max[r] = softmax_max(row, classes);
-        reference = (double)rows->of.max[r];
-        rows->of.label_distance[r] -= reference;
-        rows->of.others[r] = smooth_far_others(row, rows->of.max[r], label, classes);
-    }
-    rows->mean[r] = mean - reference;
+    double sum = smooth_row_sum(row, classes);
+    double distance = (double)row[label];
+    double others = softmax_moderate_others(row, gradient, label, classes);
+    rows->moderate[r] = others >= 0.0;
+    rows->of.label_distance[r] = rows->moderate[r] ? distance : 0.0;
+    rows->of.others[r] = rows->moderate[r] ? others : 1.0;
+    rows->mean[r] = rows->moderate[r] ? sum / (double)classes : 0.0;
 }
 
 /* gradient_c = scale e_c - constant, for the e_c that a moderate row has left there. */
@@ -175,20 +182,27 @@ FOCAL_SHARED void softmax_smooth_block(focal_span *span, focal_kernel_direction 
         for (size_t r = 0; r < group; r += 8)
             smooth_row_step(direction, gamma_class, span, alphas, &rows, r);
         for (size_t r = 0; r < group; r++) {
+            if (!rows.moderate[r])
+                rows.of.loss[r] = smooth_far_row(span, gradient != NULL, first + r);
             total += rows.of.loss[r];
             if (direction != KERNEL_GRADIENT && span->row_loss)
                 span->row_loss[first + r] = (float)rows.of.loss[r];
-        }
-        for (size_t r = 0; r < group && direction != KERNEL_LOSS; r++) {
+            if (!gradient || !rows.moderate[r])
+                continue;
             float *to = gradient + r * span->gradient_stride;
-            double scale = rows.of.scale[r], constant = rows.constant[r];
-            if (rows.moderate[r])
-                smooth_gradient(to, scale, constant, classes);
-            else
-                smooth_far_gradient(logits + r * span->logits_stride, to, rows.of.max[r], scale,
-                                    constant, classes);
+            smooth_gradient(to, rows.of.scale[r], rows.constant[r], classes);
             to[labels[r]] = (float)rows.of.label_gradient[r];
         }
     }
     span->sum = total;
+}
+
+FOCAL_BODY void softmax_block(focal_span *span, focal_kernel_tier tier,
+                              focal_kernel_target kind, focal_kernel_direction direction,
+                              focal_gamma_class gamma_class, size_t unroll) {
+    (void)kind;
+    if (tier == KERNEL_FAST && span->smoothing > 0.0)
+        softmax_smooth_block(span, direction, gamma_class);
+    else
+        softmax_plain_block(span, tier, direction, gamma_class, unroll);
 }
