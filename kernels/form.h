@@ -78,7 +78,8 @@ typedef struct focal_form_span {
     /* Gammas of the run: all equal to this, or NaN if they differ. Lets 0, 1, 2 and half-integers
      * go by products. */
     double gamma_uniform;
-    /* Results are rounded to floats or less: kernels of tier fast then go through plain doubles. */
+    /* Results are rounded to floats or less: sigmoid's kernel of tier fast then goes through plain
+     * doubles. That of softmax always does, and is for such spans alone. */
     bool narrow;
     /* The focal form with one alpha, not 0, for each target, 2 gamma_uniform in {0, 1, 2, 3, 4}, and
      * neither weights, smoothing, poly_epsilon nor target gradient: kernels of tier fast then read

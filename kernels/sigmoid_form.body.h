@@ -267,9 +267,10 @@ FOCAL_BODY void form_scaled_logits(focal_kernel_tier tier, focal_kernel_form for
                                    size_t count) {
     for (size_t i = 0; i < count; i += 8) {
         size_t lanes = form_lanes_of(count - i);
-        form_step s = form_step_first(tier, span, first + i, lanes);
+        /* In pairs: 2t - 1 cancels, and |x| multiplies it. */
+        form_step s = form_step_first(KERNEL_ACCURATE, span, first + i, lanes);
         form_put_smoothed(span, piece, i, &s);
-        vd2 z = form_scaled_logit(tier, form, span, &s, piece, i);
+        vd2 z = form_scaled_logit(form, span, &s, piece, i);
         form_put(tier, &piece->z, i, z);
         form_logit_begin(tier, &piece->way, &piece->scaled, i, z.high, z.low);
     }

@@ -190,14 +190,14 @@ FOCAL_BODY form_base form_base_hard(focal_kernel_tier tier, const form_step *s) 
 }
 
 /* 2 right - 1 */
-FOCAL_BODY vd2 form_sign(focal_kernel_tier tier, form_target t) {
-    return form_sum_of(tier, t.right, pair_negative(t.wrong));
+FOCAL_BODY vd2 form_sign(form_target t) {
+    return pair_sum(t.right, pair_negative(t.wrong));
 }
 
 /* sigmoid(-(2 right - 1)|x|): b' = -(2 right - 1) b (1 - b). */
 FOCAL_BODY form_base form_base_scaled(focal_kernel_tier tier, const form_step *s,
                                       const form_piece *piece, size_t i) {
-    vd y = form_sign(tier, s->hard).high;
+    vd y = form_sign(s->hard).high;
     vd2 z = form_take(tier, &piece->z, i);
     form_logit scaled = form_logit_of(tier, &piece->scaled, i, z.high);
     vd2 base = pair_select(scaled.positive, scaled.smaller, scaled.larger);
@@ -343,15 +343,14 @@ FOCAL_BODY void form_step_take_logit(focal_kernel_tier tier, form_step *s,
 }
 
 /* The logit that SCALED's factor has, and FL*'s softplus, with y = 2 right - 1. */
-FOCAL_BODY vd2 form_scaled_logit(focal_kernel_tier tier, focal_kernel_form form,
-                                 const focal_form_span *span, const form_step *s,
-                                 form_piece *piece, size_t i) {
+FOCAL_BODY vd2 form_scaled_logit(focal_kernel_form form, const focal_form_span *span,
+                                 const form_step *s, form_piece *piece, size_t i) {
     if (form == KERNEL_FORM_SCALED)
-        return form_multiple(tier, form_sign(tier, s->hard), s->x.magnitude);
-    vd2 sign = form_sign(tier, s->cross);
+        return pair_scale(form_sign(s->hard), s->x.magnitude);
+    vd2 sign = form_sign(s->cross);
     vd_store(piece->slope + i, sign.high);
-    vd2 scaled = form_multiple(tier, form_multiple(tier, sign, s->gamma), s->x.magnitude);
-    return form_sum_of(tier, scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
+    vd2 scaled = pair_scale(pair_scale(sign, s->gamma), s->x.magnitude);
+    return pair_sum(scaled, (vd2){vd_set(span->star_beta), vd_set(0.0)});
 }
 
 /* Whether a form's base depends on a target between 0 and 1, so that its logarithm is wanted. */
@@ -414,7 +413,9 @@ FOCAL_BODY form_base form_base_put(focal_kernel_tier tier, const focal_form_span
 FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
                                const focal_form_span *span, form_piece *piece, size_t at,
                                size_t i, size_t count) {
-    form_step s = form_step_first(tier, span, at, count);
+    /* SCALED's 2t - 1 cancels. */
+    bool pairs = form == KERNEL_FORM_SCALED;
+    form_step s = form_step_first(pairs ? KERNEL_ACCURATE : tier, span, at, count);
     form_step_take_logit(tier, &s, piece, i, form_load(span->logits, at, count));
     if (span->target_gradient) {
         vd2 exponent = {vd_neg(s.x.magnitude), vd_set(0.0)};
@@ -428,7 +429,9 @@ FOCAL_BODY void form_base_step(focal_kernel_tier tier, focal_kernel_form form,
     form_base base;
     if (form_has_soft_log(form) && vdm_any(vdm_lt(vd_set(0.0), softness))) {
         vd_store(piece->softness + i, softness);
-        vd_store(piece->base.low + i, vd_set(0.0)); /* tier fast puts none */
+        /* Tier fast puts none. */
+        vd_store(piece->base.low + i, vd_set(0.0));
+        vd_store(piece->log.low + i, vd_set(0.0));
         piece->soft.at[piece->soft.count++] = (uint8_t)i;
         base = form_base_of(tier, form, span, &s, piece, i, true);
     } else {

@@ -80,12 +80,12 @@ static inline int form_is_narrow(const form_case *c) {
 }
 
 /* In ULP of double of the sum of the terms' magnitudes, before the one rounding to storage. `narrow`
- * results of tier fast: the rounding error of an exponent of size 100 is 100 ULP of its power. Those
- * below the range of float, which have larger exponents, are rounded to 0. */
+ * results of tier fast: the rounding error of an exponent of size 100 is 100 ULP of its power, that of a
+ * base gamma ULP. Those below the range of float, which have larger exponents, are rounded to 0. */
 static inline double form_bound_ulp(const form_case *c, focal_tier tier, int narrow,
                                     long double size) {
     if (tier == FOCAL_TIER_FAST && narrow)
-        return size >= 0x1p-150L ? 512.0 : 4096.0;
+        return (size >= 0x1p-150L ? 512.0 : 4096.0) + 3.0 * form_largest_gamma(c);
     if (tier != FOCAL_TIER_SLEEF)
         return 12.0;
     const double gamma = form_largest_gamma(c), most = form_largest_logit(c);

@@ -1,6 +1,8 @@
 /* Forms whose results are stored as f32: tier fast computes them in plain doubles, tier accurate in
  * pairs of doubles, and one rounding hides the difference. On random problems with hard targets,
- * whose terms do not cancel, every result is the same or a neighbour, and nearly all are the same.
+ * whose terms do not cancel, every result is the same or a neighbour, and nearly all are the same. So are
+ * the losses of quality for targets next to p, and of split for p next to its margin, where p - t and
+ * p - margin cancel.
  * Usage: test_narrow_forms [--seed N]. */
 #include <math.h>
 #include <stdbool.h>
@@ -30,6 +32,7 @@ typedef struct {
 typedef struct {
     focal_problem problem;
     bool row_weighted, element_weighted;
+    bool near_targets; /* soft ones, close to p; of quality */
 } test_case;
 
 static double unit(random_source *random) {
@@ -88,7 +91,20 @@ static test_case random_case(random_source *random) {
     choose_parameters(problem, random);
     test.row_weighted = random_below(random, 4) == 0;
     test.element_weighted = problem->op == FOCAL_SIGMOID && random_below(random, 4) == 0;
+    test.near_targets = dense && problem->form == FOCAL_FORM_QUALITY && random_below(random, 2);
     return test;
+}
+
+/* Next to each other, up to the rounding of float. */
+static void bring_together(const test_case *test, random_source *random) {
+    const focal_problem *problem = &test->problem;
+    for (int64_t i = 0; i < problem->outer * problem->classes; i++) {
+        double away = ldexp(unit(random) - 0.5, -(int)random_below(random, 30));
+        if (test->near_targets)
+            targets[i] = (float)fmin(1.0, (1.0 + away) / (1.0 + exp(-(double)logits[i])));
+        else if (random_below(random, 4) == 0)
+            logits[i] = (float)(log(problem->margin / (1.0 - problem->margin)) + away);
+    }
 }
 
 static void make_inputs(const focal_problem *problem, random_source *random) {
@@ -141,7 +157,8 @@ static size_t compared, apart;
 static void compare(const test_case *test, const results *fast, const results *accurate) {
     const focal_problem *problem = &test->problem;
     size_t rows = (size_t)problem->outer, count = rows * (size_t)problem->classes;
-    for (int o = 0; o < OUTPUTS; o++)
+    /* Derivatives by soft targets cancel. */
+    for (int o = 0; o < (test->near_targets ? 1 : OUTPUTS); o++)
         for (size_t i = 0; i < (o == 0 && problem->op == FOCAL_SOFTMAX ? rows : count); i++) {
             uint32_t distance = ulp_distance_f32(fast->out[o][i], accurate->out[o][i]);
             compared++;
@@ -163,6 +180,8 @@ static void check_row(const char *isa, uint64_t seed) {
     for (int k = 0; k < PROBLEMS; k++) {
         test_case test = random_case(&random);
         make_inputs(&test.problem, &random);
+        if (test.near_targets || test.problem.margin > 0.0)
+            bring_together(&test, &random);
         execute(&test, FOCAL_TIER_FAST, isa, &fast);
         execute(&test, FOCAL_TIER_ACCURATE, isa, &accurate);
         CHECK_CASE(strstr(fast.description, "_form_fast__") != NULL, "%s", fast.description);
