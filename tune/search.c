@@ -163,7 +163,8 @@ static void keep_only(focal_trial *trial, size_t index) {
 /* Several threads: the best kernel again with tasks of other sizes. */
 static focal_status race_tasks(search *s, size_t best) {
     focal_trial *trial = &s->trial;
-    uint64_t logits = (uint64_t)elements(&s->problem);
+    const focal_plan *plan = trial->contenders[best].plan;
+    uint64_t logits = (uint64_t)plan->rows * plan->columns;
     keep_only(trial, best);
     /* Every thread shall have some: what is best when one has all would be best on a busy host, and
      * where each has one or two, a thread that is held up holds up all. */
