@@ -7,14 +7,14 @@
  *     gradient_t = w q^gamma [p_t s (C - 1) / C - q y_t - gamma p_t R]
  * so a row takes one number more than without smoothing, the sum of its logits, which is made in
  * double. There are at least two classes, so that q is a normal number in moderate rows
- * (softmax_moderate.body.h). Others go through the arithmetic of forms, and with them what is infinite or
- * NaN. Error: 10 ULP of the sum of the terms' magnitudes (docs/numerics.md). Traffic: the row twice, from
- * cache. */
+ * (softmax_moderate.body.h). Others go through the arithmetic of forms, and with them what is
+ * infinite or NaN. Error: 10 ULP of the sum of the terms' magnitudes (docs/numerics.md). Traffic:
+ * the row twice, from cache. */
 
 typedef struct {
     softmax_rows of;
-    double mean[SOFTMAX_GROUP];     /* of x - reference */
-    double constant[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c - reference) - constant */
+    double mean[SOFTMAX_GROUP];     /* of the logits */
+    double constant[SOFTMAX_GROUP]; /* gradient_c = scale exp(x_c) - constant */
     bool moderate[SOFTMAX_GROUP];
 } smooth_rows;
 
@@ -45,7 +45,9 @@ FOCAL_SHARED double smooth_row_sum(const float *row, size_t classes) {
     return smooth_total(&sum);
 }
 
-/* ---- Rows that are not moderate, by softmax_form.body.h: in runs of doubles, through all its steps ---- */
+/* ---- Rows that are not moderate ---- */
+
+/* By softmax_form.body.h: in runs of doubles, through all its steps. */
 
 typedef struct {
     double logits[FORM_RUN], targets[FORM_RUN], weights[FORM_RUN], gradient[FORM_RUN];
