@@ -18,31 +18,19 @@ typedef struct {
     bool moderate[SOFTMAX_GROUP];
 } smooth_rows;
 
-/* Terms of the two halves of a step, in lanes that do not depend on the ISA. */
-typedef struct {
-    vd low, high;
-} smooth_sum;
-
-FOCAL_BODY smooth_sum smooth_none(void) {
-    return (smooth_sum){vd_set(0.0), vd_set(0.0)};
-}
-
-FOCAL_BODY double smooth_total(const smooth_sum *sum) {
-    return vd_sum_lanes(vd_add(sum->low, sum->high));
-}
-
 FOCAL_BODY vf smooth_load(const float *row, size_t i, size_t classes) {
     return classes - i < FOCAL_STEP ? vf_load_n(row + i, classes - i) : vf_load(row + i);
 }
 
+/* In the lanes and the tree of vsum_total(), which do not depend on the ISA. */
 FOCAL_SHARED double smooth_row_sum(const float *row, size_t classes) {
-    smooth_sum sum = smooth_none();
+    vd low = vd_set(0.0), high = low;
     for (size_t i = 0; i < classes; i += FOCAL_STEP) {
         vf x = smooth_load(row, i, classes); /* 0 beyond the row */
-        sum.low = vd_add(sum.low, vd_widen_low(x));
-        sum.high = vd_add(sum.high, vd_widen_high(x));
+        low = vd_add(low, vd_widen_low(x));
+        high = vd_add(high, vd_widen_high(x));
     }
-    return smooth_total(&sum);
+    return vd_sum_lanes(vd_add(low, high));
 }
 
 /* ---- Rows that are not moderate ---- */
